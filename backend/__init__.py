@@ -1,0 +1,1 @@
+"""The city side: people, rights, rent, payments, books and their pages."""

@@ -1,0 +1,1 @@
+"""The floor all parts stand on: configuration, logs, processes, and the `estate` command."""
