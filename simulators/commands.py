@@ -1,0 +1,17 @@
+"""`estate simulate`: everything that stands in for hardware and for the payment channel."""
+
+from __future__ import annotations
+
+import click
+
+from simulators.doors.command import doors
+from simulators.stripe.command import stripe
+
+
+@click.group()
+def simulate() -> None:
+    """模拟器：门口设备、支付渠道  |  stand-ins for doors and the payment channel."""
+
+
+simulate.add_command(doors)
+simulate.add_command(stripe)
