@@ -97,21 +97,30 @@ def read_secret(path: Path, key: str) -> str:
 
 
 def _override(values: dict[str, Any], kind: type[msgspec.Struct], name: str, rest: str, text: str) -> None:
-    for field in msgspec.structs.fields(kind):
-        key = field.encode_name
-        if rest == key.upper():
-            values[key] = _toml_or_text(text)
-            return
-        if (
-            rest.startswith(key.upper() + "_")
-            and isinstance(field.type, type)
-            and issubclass(field.type, msgspec.Struct)
-        ):
-            section = values.setdefault(key, {})
-            if isinstance(section, dict):
-                _override(section, field.type, name, rest.removeprefix(key.upper() + "_"), text)
-            return
-    raise SettingsError("环境变量 (environment)", name, "没有这个配置项 (there is no such setting)")
+    path = _path_of(kind, rest)
+    if path is None:
+        raise SettingsError("环境变量 (environment)", name, "没有这个配置项 (there is no such setting)")
+    for section in path[:-1]:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            return  # the file has a value where a section belongs; converting it says so
+    values[path[-1]] = _toml_or_text(text)
+
+
+def _path_of(kind: type[msgspec.Struct], rest: str) -> tuple[str, ...] | None:
+    """Sections and key of the setting that the variable's `rest` names; None where there is none."""
+    fields = msgspec.structs.fields(kind)
+    # A key may begin like a section's name, so all keys are tried before any section.
+    for field in fields:
+        if rest == field.encode_name.upper():
+            return (field.encode_name,)
+    for field in fields:
+        inside = rest.removeprefix(field.encode_name.upper() + "_")
+        if inside != rest and isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            path = _path_of(field.type, inside)
+            if path is not None:
+                return (field.encode_name, *path)
+    return None
 
 
 def _toml_or_text(text: str) -> Any:

@@ -1,0 +1,83 @@
+"""The walls of docs/architecture.md, held by the imports themselves."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("estate", "gateway", "backend", "simulators")
+
+# Who may import whom among the parts; everybody may import estate, which imports none of them.
+ALLOWED_PARTS = {"estate": {"estate"}, "gateway": {"gateway", "estate"}, "backend": {"backend", "estate"}}
+ALLOWED_PARTS["simulators"] = {"simulators", "estate"}
+
+# The floors of the backend: each capability imports only from what its row names.
+BACKEND_MAY_IMPORT = {
+    "db": {"db"},
+    "identity": {"identity", "db"},
+    "registry": {"registry", "identity", "db"},
+    "ledger": {"ledger", "registry", "identity", "db"},
+    "access": {"access", "registry", "identity", "db"},
+    "rent": {"rent", "ledger", "registry", "identity", "db"},
+    "payments": {"payments", "rent", "ledger", "registry", "identity", "db"},
+}
+
+# Foreign packages with one home, so that their objects become our own values at one border.
+ONE_HOME = {
+    "paho": ("gateway/mqtt.py", "simulators/doors/"),
+    "stripe": ("backend/payments/stripe_adapter.py",),
+    "face_recognition": ("gateway/matching/encoder.py", "gateway/matching/encoder_worker.py"),
+    "dlib": ("gateway/matching/",),
+}
+
+
+def sources(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def imported_by(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_imports_no_other_part(part: str) -> None:
+    wrong = {
+        (str(path.relative_to(ROOT)), name)
+        for path in sources(part)
+        # The command loads its groups by name and by name alone.
+        for name in imported_by(path)
+        if name.split(".")[0] in set(PARTS) - ALLOWED_PARTS[part]
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("capability", sorted(BACKEND_MAY_IMPORT))
+def test_a_capability_of_the_backend_imports_only_what_stands_below_it(capability: str) -> None:
+    wrong = {
+        (str(path.relative_to(ROOT)), name)
+        for path in sources(f"backend/{capability}")
+        for name in imported_by(path)
+        if name.startswith("backend.") and (ROOT / "backend" / name.split(".")[1]).is_dir()
+        if name.split(".")[1] not in BACKEND_MAY_IMPORT[capability]
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("package", sorted(ONE_HOME))
+def test_a_foreign_package_with_one_home_is_imported_only_there(package: str) -> None:
+    users = {
+        str(path.relative_to(ROOT))
+        for part in PARTS
+        for path in sources(part)
+        if any(name.split(".")[0] == package for name in imported_by(path))
+    }
+    assert all(user.startswith(ONE_HOME[package]) for user in users), users
