@@ -6,6 +6,7 @@ import click
 
 from simulators.doors.command import doors
 from simulators.stripe.command import stripe
+from simulators.wechat.command import wechat
 
 
 @click.group()
@@ -15,3 +16,4 @@ def simulate() -> None:
 
 simulate.add_command(doors)
 simulate.add_command(stripe)
+simulate.add_command(wechat)

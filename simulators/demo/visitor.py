@@ -77,16 +77,31 @@ class Visitor:
         return reply.json()
 
     def submit(
-        self, values: dict[str, str], *, action: str = "", press: tuple[str, str] | None = None
+        self,
+        values: dict[str, str],
+        *,
+        action: str = "",
+        having: tuple[str, str] | None = None,
+        press: tuple[str, str] | None = None,
     ) -> str:
         """Fill in the page's form whose address contains `action`, and press its button.
+
+        Args:
+            values: what to write into it, by field.
+            action: part of the form's address.
+            having: a field and its value that mark the form among several.
+            press: name and value of the button.
 
         Raises:
             PageError: no such form, or what came after it was an error.
         """
         reader = _FormReader()
         reader.feed(self.page)
-        matching = [form for form in reader.forms if action in form.action]
+        matching = [
+            form
+            for form in reader.forms
+            if action in form.action and (having is None or form.fields.get(having[0]) == having[1])
+        ]
         if not matching:
             raise PageError(f"{self.url}: no form for {action or 'anything'}")
         form = matching[0]

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
-import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 from werkzeug.serving import make_server
 
-from estate.processes import StartFailedError, die_with_current_parent
+from estate.processes import StartFailedError, die_with_current_parent, holding_stop_signals
 from simulators.doors.control import create_control
 from simulators.doors.device import DoorDevice
-from simulators.doors.fleet import passers_by, read_fleet_file, run_passages, running_fleet
+from simulators.doors.fleet import FleetFile, passers_by, read_fleet_file, run_passages, running_fleet
 
 
 @click.command()
@@ -66,27 +65,43 @@ def doors(
     if os.environ.get("ESTATE_DIE_WITH_PARENT") == "1":
         die_with_current_parent()
     file = read_fleet_file(path)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     try:
-        with running_fleet(file) as fleet, contextlib.ExitStack() as cleanup:
-            if events is not None:
-                verdict = run_passages(file, fleet, events=events, rate=rate, seed=seed)
-                click.echo(json.dumps(asdict(verdict)))
-                sys.exit(0 if verdict.is_good else 1)
+        if events is not None:
+            sys.exit(_verdict(file, events, rate, seed))
+        with holding_stop_signals() as wait_for_stop, running_fleet(file) as fleet, ExitStack() as cleanup:
             if control is not None:
                 cleanup.callback(_serve_control(control, fleet))
-            click.echo(f"{len(fleet)} 个门已连接，Ctrl-C 结束  |  {len(fleet)} doors connected; Ctrl-C ends")
             if not quiet_doors:
-                for _ in passers_by(file, fleet, random.Random(seed), stop, rate):
-                    pass
-            stop.wait()
+                cleanup.callback(_let_people_pass(file, fleet, rate, seed))
+            click.echo(f"{len(fleet)} 个门已连接，Ctrl-C 结束  |  {len(fleet)} doors connected; Ctrl-C ends")
+            wait_for_stop()
     except TimeoutError as error:
         raise StartFailedError(
             "代理没有接受门设备，请检查地址、密码和证书  |  "
             f"The broker did not accept a door; check address, password and certificate: {error}"
         ) from error
+
+
+def _verdict(file: FleetFile, events: int, rate: float, seed: int) -> int:
+    """Show so many cards; 0 if none of them was lost."""
+    with running_fleet(file) as fleet:
+        verdict = run_passages(file, fleet, events=events, rate=rate, seed=seed)
+    click.echo(json.dumps(asdict(verdict)))
+    return 0 if verdict.is_good else 1
+
+
+def _let_people_pass(
+    file: FleetFile, fleet: dict[str, DoorDevice], rate: float, seed: int
+) -> Callable[[], None]:
+    """People at random doors, in the background; returns how to stop."""
+    leaving = threading.Event()
+
+    def live() -> None:
+        for _ in passers_by(file, fleet, random.Random(seed), leaving, rate):
+            pass
+
+    threading.Thread(target=live, daemon=True).start()
+    return leaving.set
 
 
 def _serve_control(port: int, fleet: dict[str, DoorDevice]) -> Callable[[], None]:

@@ -17,6 +17,7 @@ from simulators.doors.device import BrokerAddress, DeviceIdentity, DoorDevice, P
 
 ANSWER_WITHIN_S = 10.0
 RECORDED_WITHIN_S = 30.0
+MOST_AT_ONCE = 32
 
 
 class BrokerEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,13 +89,13 @@ def running_fleet(file: FleetFile, resend_after_s: float = 10.0) -> Iterator[dic
         )
         for entry in file.devices
     }
-    try:
-        with ThreadPoolExecutor(max_workers=8) as starters:
-            list(starters.map(DoorDevice.start, doors.values()))
-        yield doors
-    finally:
-        for door in doors.values():
-            door.stop()
+    # Each of them waits for the network, so they come and go side by side.
+    with ThreadPoolExecutor(max_workers=MOST_AT_ONCE) as hands:
+        try:
+            list(hands.map(DoorDevice.start, doors.values()))
+            yield doors
+        finally:
+            list(hands.map(DoorDevice.stop, doors.values()))
 
 
 def passers_by(
