@@ -1,0 +1,1 @@
+"""What happened at the doors, as the gateways report it."""

@@ -1,0 +1,1 @@
+"""The HTTP interface for gateways, and how every error becomes an answer."""

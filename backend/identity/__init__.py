@@ -1,0 +1,1 @@
+"""Who may do what: people who log in, gateways that call, and the log of what they did."""

@@ -1,0 +1,1 @@
+"""What happens without anybody asking: the worker, whose queue is PostgreSQL alone."""

@@ -1,0 +1,1 @@
+"""The books: accounts, entries and their postings, kept whole by PostgreSQL itself."""

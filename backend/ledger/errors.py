@@ -1,0 +1,116 @@
+"""What the books refuse, each in a sentence of its own."""
+
+from __future__ import annotations
+
+from backend.errors import ExplainedError
+
+
+def yuan(fen: int) -> str:
+    """`123450` as `1234.50`."""
+    return f"{'-' if fen < 0 else ''}{abs(fen) // 100}.{abs(fen) % 100:02d}"
+
+
+class UnbalancedEntryError(ExplainedError):
+    """Debit and credit of an entry differ."""
+
+    code = "entry_unbalanced"
+
+    def __init__(self, event: str, debit_fen: int, credit_fen: int) -> None:
+        self.event, self.debit_fen, self.credit_fen = event, debit_fen, credit_fen
+        super().__init__(
+            f"凭证借贷不平，未入账：{event} 借方 {yuan(debit_fen)} 元，贷方 {yuan(credit_fen)} 元。",
+            f"Not posted, the entry is not balanced: {event} has debit {yuan(debit_fen)} and credit"
+            f" {yuan(credit_fen)}.",
+        )
+
+
+class PostingSideError(ExplainedError):
+    """A posting does not have exactly one positive side."""
+
+    code = "posting_side"
+
+    def __init__(self, event: str, account_code: str, debit_fen: int, credit_fen: int) -> None:
+        self.event, self.account_code = event, account_code
+        self.debit_fen, self.credit_fen = debit_fen, credit_fen
+        super().__init__(
+            f"分录须且只须有一方为正数：{event} 科目 {account_code} 借 {debit_fen} 分、贷 {credit_fen} 分。",
+            f"A posting has exactly one positive side: {event}, account {account_code}, debit"
+            f" {debit_fen} fen, credit {credit_fen} fen.",
+        )
+
+
+class EntryTooShortError(ExplainedError):
+    """An entry with fewer than two postings."""
+
+    code = "entry_too_short"
+
+    def __init__(self, event: str, lines: int) -> None:
+        self.event, self.lines = event, lines
+        super().__init__(
+            f"凭证至少要有两条分录：{event} 只有 {lines} 条。",
+            f"An entry needs at least two postings: {event} has {lines}.",
+        )
+
+
+class EntryConflictError(ExplainedError):
+    """The same business event is in the books already, with other figures."""
+
+    code = "entry_conflict"
+
+    def __init__(self, event: str, entry_id: int | None) -> None:
+        self.event, self.entry_id = event, entry_id
+        where = "同一批" if entry_id is None else f"凭证 {entry_id}"
+        super().__init__(
+            f"同一业务事项已按不同内容入账：{event}，见{where}。请先冲销再更正。",
+            f"This event has other figures already: {event}, see entry"
+            f" {entry_id or 'of the same batch'}. Reverse that one first.",
+        )
+
+
+class EntryUnknownError(ExplainedError):
+    """No entry of that number in the book."""
+
+    code = "entry_unknown"
+
+    def __init__(self, entry_id: int) -> None:
+        self.entry_id = entry_id
+        super().__init__(f"没有这张凭证：{entry_id}。", f"There is no entry {entry_id}.")
+
+
+class NotReversibleError(ExplainedError):
+    """A reversal is not reversed: the event is posted anew instead."""
+
+    code = "entry_not_reversible"
+
+    def __init__(self, entry_id: int) -> None:
+        self.entry_id = entry_id
+        super().__init__(
+            f"凭证 {entry_id} 本身是冲销凭证，不能再冲销；请按正确内容重新入账。",
+            f"Entry {entry_id} is a reversal itself; post the event anew instead of reversing it.",
+        )
+
+
+class AccountRoleMissingError(ExplainedError):
+    """The chart has no account for something that the vouchers need."""
+
+    code = "account_role_missing"
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+        super().__init__(
+            f"会计科目表缺少用途为 {role} 的科目，请在科目表中补上。",
+            f"The chart of accounts has no account with the role {role}; add one.",
+        )
+
+
+class ChartChangedError(ExplainedError):
+    """A chart that gives an account in use another meaning."""
+
+    code = "chart_changed"
+
+    def __init__(self, account_code: str) -> None:
+        self.account_code = account_code
+        super().__init__(
+            f"科目 {account_code} 已在用，类别和用途不能改；请另设科目。",
+            f"Account {account_code} is in use: its kind and role stay. Add another account instead.",
+        )

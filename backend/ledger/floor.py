@@ -1,0 +1,37 @@
+"""The same rows without any guard: what the books' guards are measured against, and nothing else.
+
+`FLOOR_TABLES` makes, in a schema of its own, tables with the books' columns, keys and indexes, but without
+checks and triggers; the tables of `backend.ledger.service` are not touched. `bare_insert` is the plain SQL
+of one entry for them: measure `connection.execute(bare_insert(2), bare_parameters(entry))` on an
+autocommit connection of psycopg against `service.post(connection, [entry])` on an autocommit connection of
+SQLAlchemy, with the same entries on the same server.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backend.ledger.rules import NewEntry
+from backend.ledger.statements import insert_one, parameters_of_one
+
+FLOOR_TABLES = """
+CREATE SCHEMA ledger_floor;
+CREATE TABLE ledger_floor.journal_entry (
+    LIKE public.journal_entry INCLUDING DEFAULTS INCLUDING IDENTITY INCLUDING INDEXES
+);
+CREATE TABLE ledger_floor.posting (LIKE public.posting INCLUDING DEFAULTS INCLUDING INDEXES);
+"""
+
+
+def bare_insert(line_count: int) -> str:
+    """SQL that adds one entry of `line_count` lines to the floor's tables; no schema search is needed."""
+    return (
+        insert_one(line_count)
+        .replace("INSERT INTO journal_entry", "INSERT INTO ledger_floor.journal_entry")
+        .replace("INSERT INTO posting", "INSERT INTO ledger_floor.posting")
+    )
+
+
+def bare_parameters(entry: NewEntry) -> tuple[Any, ...]:
+    """The values of `bare_insert`."""
+    return parameters_of_one(entry)

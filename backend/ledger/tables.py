@@ -1,0 +1,83 @@
+"""Tables of the books. Their guards stand in the migration `0002_ledger.sql`."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Date,
+    ForeignKey,
+    Identity,
+    Index,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+
+from backend.db import MOMENT, metadata
+
+account = Table(
+    "account",
+    metadata,
+    Column("account_code", Text, primary_key=True),
+    Column("name_zh", Text, nullable=False),
+    Column("name_en", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("role", Text, unique=True),
+)
+
+book = Table(
+    "book",
+    metadata,
+    Column("book_id", Text, primary_key=True),
+    Column("estate_id", Text, ForeignKey("estate.estate_id"), unique=True),
+    Column("income_class", Text, nullable=False),
+    Column("opened_at", MOMENT, nullable=False),
+)
+
+journal_entry = Table(
+    "journal_entry",
+    metadata,
+    Column("entry_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("book_id", Text, nullable=False),
+    Column("event_kind", Text, nullable=False),
+    Column("event_key", Text, nullable=False),
+    Column("effective_on", Date, nullable=False),
+    Column("posted_at", MOMENT, nullable=False),
+    Column("line_count", SmallInteger, nullable=False),
+    Column("total_fen", BigInteger, nullable=False),
+    Column("summary_zh", Text, nullable=False),
+    Column("principal_id", Uuid),
+    Column("actor", Text, nullable=False),
+    Column("reverses_entry_id", BigInteger),
+    Column("reason", Text),
+    UniqueConstraint("book_id", "event_kind", "event_key"),
+    Index(
+        "journal_entry_reversed_once_idx",
+        "reverses_entry_id",
+        unique=True,
+        postgresql_where=text("reverses_entry_id IS NOT NULL"),
+    ),
+    Index(
+        "journal_entry_effective_on_idx",
+        "effective_on",
+        postgresql_using="brin",
+        postgresql_ops={"effective_on": "date_minmax_multi_ops"},
+        postgresql_with={"autosummarize": "on"},
+    ),
+)
+
+posting = Table(
+    "posting",
+    metadata,
+    Column("entry_id", BigInteger, primary_key=True),
+    Column("line_no", SmallInteger, primary_key=True),
+    Column("account_code", Text, nullable=False),
+    Column("debit_fen", BigInteger, nullable=False),
+    Column("credit_fen", BigInteger, nullable=False),
+    Column("estate_id", Text),
+    Column("unit_id", Uuid),
+    Column("household_id", Uuid),
+    Column("channel", Text),
+)

@@ -1,0 +1,211 @@
+"""Starting a checkout, and asking where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection, Engine, Row, case, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from backend.identity.principal import Principal
+from backend.payments.errors import (
+    AmountOutOfRangeError,
+    CheckoutClosedError,
+    CheckoutUnknownError,
+    ForeignHouseholdError,
+)
+from backend.payments.port import CheckoutOrder, CheckoutState, Method, Provider, ProviderRefusedError
+from backend.payments.settings import PaymentRules
+from backend.payments.tables import checkout
+from backend.registry.rules import local_day
+from backend.registry.tables import household
+from backend.rent.errors import HouseholdUnknownError
+from backend.rent.service import household_of, household_statement
+from backend.rent.tables import payment
+
+DEFAULTS = PaymentRules()
+# When the sweeper first looks: a checkout without an answer, and an open one without a notice.
+ASK_AGAIN_AFTER = timedelta(seconds=30)
+FIRST_CHECK_AFTER = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutStarted:
+    """Where the payer goes now."""
+
+    checkout_id: UUID
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutView:
+    """Where a checkout stands; the receipt's number once it is paid."""
+
+    checkout_id: UUID
+    household_id: UUID
+    state: CheckoutState
+    method: Method
+    amount_fen: int
+    url: str | None
+    receipt_number: str | None
+
+
+def start_checkout(
+    engine: Engine,
+    provider: Provider,
+    household_id: UUID,
+    amount_fen: int,
+    method: Method,
+    principal: Principal,
+    return_url: str,
+    now: datetime,
+    *,
+    attempt_id: UUID | None = None,
+    rules: PaymentRules = DEFAULTS,
+) -> CheckoutStarted:
+    """Ask the provider for a page on which this amount is paid for a household.
+
+    The checkout and its idempotency key are committed before the provider hears of them. Whatever breaks
+    afterwards, the same key is sent again: by the payer's second try with the same form, or by the sweeper.
+
+    Args:
+        return_url: where the payer comes back to; `{checkout_id}` in it becomes the checkout's id.
+        attempt_id: the form's own random id and then the checkout's; the same one again is the same
+            checkout. None for a new one.
+    Raises:
+        HouseholdUnknownError, ForeignHouseholdError: not a household that the principal may pay for.
+        AmountOutOfRangeError: nothing, or more than is owed and may be paid in advance.
+        CheckoutClosedError: that attempt has ended, or was about something else.
+        ProviderUnavailableError, ProviderRefusedError
+    """
+    with engine.begin() as connection:
+        estate_id = _check_payer(connection, household_id, principal, "payments.start_checkout", now)
+        _check_amount(connection, household_id, amount_fen, rules)
+        checkout_id = attempt_id or uuid4()
+        connection.execute(
+            insert(checkout)
+            .values(
+                checkout_id=checkout_id,
+                estate_id=estate_id,
+                household_id=household_id,
+                principal_id=principal.principal_id,
+                provider=provider.name,
+                method=Method(method).value,
+                amount_fen=amount_fen,
+                return_url=return_url.replace("{checkout_id}", str(checkout_id)),
+                idempotency_key=f"checkout-{checkout_id}",
+                state=CheckoutState.ASKED.value,
+                created_at=now,
+                expires_at=now + timedelta(minutes=rules.checkout_minutes),
+                next_check_at=now + ASK_AGAIN_AFTER,
+                checks=0,
+            )
+            .on_conflict_do_nothing(index_elements=[checkout.c.checkout_id])
+        )
+        row = connection.execute(select(checkout).where(checkout.c.checkout_id == checkout_id)).one()
+    wanted = (household_id, principal.principal_id, Method(method).value, amount_fen)
+    if (row.household_id, row.principal_id, row.method, row.amount_fen) != wanted:
+        raise CheckoutClosedError(row.state)
+    if row.state == CheckoutState.OPEN and row.url is not None:
+        return CheckoutStarted(checkout_id, row.url)
+    if row.state != CheckoutState.ASKED:
+        raise CheckoutClosedError(row.state)
+    return CheckoutStarted(checkout_id, ask_provider(engine, provider, row, now))
+
+
+def ask_provider(engine: Engine, provider: Provider, row: Row[tuple[object, ...]], now: datetime) -> str:
+    """Open a written-down checkout at the provider, for the first time or once more; returns its page.
+
+    Raises:
+        ProviderUnavailableError: nothing is known yet; the sweeper asks again.
+        ProviderRefusedError: the checkout is closed as failed.
+    """
+    order = CheckoutOrder(
+        checkout_id=row.checkout_id,
+        idempotency_key=row.idempotency_key,
+        book_id=row.estate_id,
+        amount_fen=row.amount_fen,
+        method=Method(row.method),
+        return_url=row.return_url,
+        expires_at=row.expires_at,
+    )
+    mine = checkout.c.checkout_id == row.checkout_id
+    try:
+        opened = provider.start_checkout(order)
+    except ProviderRefusedError as error:
+        with engine.begin() as connection:
+            connection.execute(
+                update(checkout)
+                .where(mine, checkout.c.state == CheckoutState.ASKED.value)
+                .values(state=CheckoutState.FAILED.value, reason=error.reason, next_check_at=None)
+            )
+        raise
+    with engine.begin() as connection:
+        # A notice may have been faster: it has the last word on the state.
+        still_asked = checkout.c.state == CheckoutState.ASKED.value
+        connection.execute(
+            update(checkout)
+            .where(mine)
+            .values(
+                provider_ref=opened.provider_ref,
+                url=opened.url,
+                state=case((still_asked, CheckoutState.OPEN.value), else_=checkout.c.state),
+                next_check_at=case((still_asked, now + FIRST_CHECK_AFTER), else_=checkout.c.next_check_at),
+            )
+        )
+    return opened.url
+
+
+def checkout_state(
+    connection: Connection, checkout_id: UUID, principal: Principal, now: datetime
+) -> CheckoutView:
+    """Where a checkout stands in our own books; the provider is not asked.
+
+    Raises:
+        CheckoutUnknownError: no such checkout.
+        ForeignHouseholdError: another household's.
+    """
+    row = connection.execute(
+        select(checkout, payment.c.receipt_number)
+        .outerjoin(payment, payment.c.payment_id == checkout.c.payment_id)
+        .where(checkout.c.checkout_id == checkout_id)
+    ).one_or_none()
+    if row is None:
+        raise CheckoutUnknownError
+    if row.principal_id != principal.principal_id:
+        _check_payer(connection, row.household_id, principal, "payments.checkout_state", now)
+    return CheckoutView(
+        checkout_id=row.checkout_id,
+        household_id=row.household_id,
+        state=CheckoutState(row.state),
+        method=Method(row.method),
+        amount_fen=row.amount_fen,
+        url=row.url,
+        receipt_number=row.receipt_number,
+    )
+
+
+def _check_payer(
+    connection: Connection, household_id: UUID, principal: Principal, action: str, now: datetime
+) -> str:
+    """The household's estate, if the principal belongs to the household or to its finance staff."""
+    estate_id = connection.execute(
+        select(household.c.estate_id).where(household.c.household_id == household_id)
+    ).scalar_one_or_none()
+    if estate_id is None:
+        raise HouseholdUnknownError
+    lives_there = (
+        principal.person_id is not None
+        and household_of(connection, principal.person_id, local_day(now)) == household_id
+    )
+    if not lives_there and not principal.may("finance", estate_id):
+        raise ForeignHouseholdError(principal, action, str(household_id), estate_id)
+    return str(estate_id)
+
+
+def _check_amount(connection: Connection, household_id: UUID, amount_fen: int, rules: PaymentRules) -> None:
+    limit_fen = household_statement(connection, household_id).total_owed_fen + rules.prepay_limit_fen
+    if not 1 <= amount_fen <= limit_fen:
+        raise AmountOutOfRangeError(amount_fen, limit_fen)

@@ -1,0 +1,73 @@
+"""The documents that gateways receive; their field names are the wire's."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any, Literal
+
+import msgspec
+
+Kind = Literal["estate", "door", "person"]
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """What all documents have in common."""
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values, the form in which it is stored and compared."""
+        built: dict[str, Any] = msgspec.to_builtins(self)
+        return built
+
+
+class LivenessWaiver(Document, frozen=True):
+    """Faces without a liveness verdict are accepted until that day: who decided it and why."""
+
+    until: date
+    author: str
+    reason: str
+
+
+class EstateDocument(Document, frozen=True):
+    """What a gateway has to know of its estate."""
+
+    name_zh: str
+    name_en: str
+    faces: bool
+    liveness_waiver: LivenessWaiver | None
+    fpir: float
+
+
+class DoorDocument(Document, frozen=True):
+    """A door; its id is the device's."""
+
+    name_zh: str
+    name_en: str
+    group: str
+    building: str | None
+    credentials: list[str]
+    way: str
+    protocol: str
+    active: bool
+
+
+class RightDocument(Document, frozen=True, rename={"starts_at": "from", "ends_at": "to"}):
+    """A right to a door group in [from, to)."""
+
+    group: str
+    starts_at: datetime
+    ends_at: datetime | None
+
+
+class CardDocument(Document, frozen=True):
+    """A card, by its reference under the estate's key."""
+
+    hmac: str
+    blocked: bool
+
+
+class PersonDocument(Document, frozen=True):
+    """What a person may do in one estate; no name leaves the city side."""
+
+    rights: list[RightDocument]
+    cards: list[CardDocument]
+    face_consent: bool

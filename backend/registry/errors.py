@@ -1,0 +1,120 @@
+"""The ways in which the registry says no."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from backend.errors import ExplainedError
+
+
+class UnknownThingError(ExplainedError):
+    """An id that the registry does not have."""
+
+    code = "unknown_thing"
+
+    def __init__(self, kind: str, thing_id: object) -> None:
+        self.kind, self.thing_id = kind, str(thing_id)
+        super().__init__(f"没有这条记录：{kind} {thing_id}。", f"There is no {kind} {thing_id}.")
+
+
+class CardTakenError(ExplainedError):
+    """A card that somebody in the estate holds already."""
+
+    code = "card_taken"
+
+    def __init__(self, estate_id: str) -> None:
+        self.estate_id = estate_id
+        super().__init__(
+            f"此卡在小区 {estate_id} 已发给他人，请先收回旧卡。",
+            f"Somebody in estate {estate_id} holds this card already; take it back first.",
+        )
+
+
+class UnitLetError(ExplainedError):
+    """A unit that another household has in that time."""
+
+    code = "unit_let"
+
+    def __init__(self, unit_id: UUID) -> None:
+        self.unit_id = unit_id
+        super().__init__(
+            "该房源在此期间已有租约，请先办理交房。",
+            "The unit is let in that time; end the other tenancy first.",
+        )
+
+
+class NoNoticeError(ExplainedError):
+    """Consent cannot be given to a notice that was never published."""
+
+    code = "no_notice"
+
+    def __init__(self, purpose: str) -> None:
+        self.purpose = purpose
+        super().__init__(
+            f"用途 {purpose} 还没有发布告知书，不能登记同意。请先在配置中填写 [notice] 并重新加载小区。",
+            f"No notice was published for {purpose}, so nobody can consent. Fill in [notice] and load again.",
+        )
+
+
+class GuardianNeededError(ExplainedError):
+    """Below 14 a guardian consents."""
+
+    code = "guardian_needed"
+
+    def __init__(self, person_id: UUID | str) -> None:
+        self.person_id = str(person_id)
+        super().__init__(
+            "未满十四周岁，须由一位成年监护人同意，请补充监护人。",
+            "Below 14 an adult guardian has to consent; name the guardian.",
+        )
+
+
+class OlderNoticeError(ExplainedError):
+    """A published notice never changes; another text needs a higher version."""
+
+    code = "older_notice"
+
+    def __init__(self, purpose: str, version: int) -> None:
+        self.purpose, self.version = purpose, version
+        super().__init__(
+            f"告知书 {purpose} 第 {version} 版已发布，内容不能改；请把版本号加大。",
+            f"Notice {purpose} version {version} is published and never changes; raise the version.",
+        )
+
+
+class DoorElsewhereError(ExplainedError):
+    """A device id that another estate has: device ids are unique in the whole installation."""
+
+    code = "door_elsewhere"
+
+    def __init__(self, device_id: str, estate_id: str) -> None:
+        self.device_id, self.estate_id = device_id, estate_id
+        super().__init__(
+            f"设备编号 {device_id} 已属于别的小区，小区 {estate_id} 请换一个编号。",
+            f"Device {device_id} belongs to another estate; give it another id in {estate_id}.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one row of an import file; `row` says where it stands."""
+
+    row: str
+    zh: str
+    en: str
+
+
+class ImportRefusedError(ExplainedError):
+    """An import file with faulty rows; nothing of it was imported."""
+
+    code = "import_refused"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        lines = "\n".join(f"  {one.row}：{one.zh}  |  {one.en}" for one in problems)
+        super().__init__(
+            f"导入文件有 {len(self.problems)} 处问题，什么都没有导入。",
+            f"The file has {len(self.problems)} problems; nothing was imported:\n{lines}",
+        )

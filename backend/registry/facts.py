@@ -1,0 +1,129 @@
+"""Reads the registry's tables as the documents that gateways receive."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, func, select
+
+from backend.db.arrays import among
+from backend.registry.documents import (
+    CardDocument,
+    DoorDocument,
+    EstateDocument,
+    LivenessWaiver,
+    PersonDocument,
+    RightDocument,
+)
+from backend.registry.rules import ENDED_RIGHT_SHOWN
+from backend.registry.tables import card, consent, consent_notice, door, door_right, estate
+
+OPEN_DOORS = "open_doors"  # the consent purpose without which no face is kept
+
+
+def estate_document(connection: Connection, estate_id: str) -> EstateDocument:
+    """One estate as gateways see it."""
+    row = connection.execute(select(estate).where(estate.c.estate_id == estate_id)).one()
+    return EstateDocument(
+        name_zh=row.name_zh,
+        name_en=row.name_en,
+        faces=row.faces_enabled,
+        liveness_waiver=_waiver(row),
+        fpir=row.fpir,
+    )
+
+
+def door_documents(connection: Connection, estate_id: str) -> dict[str, DoorDocument]:
+    """The estate's doors by device id."""
+    rows = connection.execute(select(door).where(door.c.estate_id == estate_id))
+    return {
+        row.device_id: DoorDocument(
+            name_zh=row.name_zh,
+            name_en=row.name_en,
+            group=row.group_id,
+            building=row.building_id,
+            credentials=list(row.credentials),
+            way=row.way,
+            protocol=row.protocol,
+            active=row.active,
+        )
+        for row in rows
+    }
+
+
+def person_documents(
+    connection: Connection, person_ids: Collection[UUID], now: datetime
+) -> dict[tuple[str, UUID], PersonDocument]:
+    """What people may do, by estate and person; nothing for an estate where no right is left."""
+    people = list(person_ids)
+    rights = _rights(connection, people, now)
+    cards = _cards(connection, people)
+    consenting = consenting_persons(connection, people, now)
+    return {
+        (estate_id, person_id): PersonDocument(
+            rights=held,
+            cards=cards.get((estate_id, person_id), []),
+            face_consent=person_id in consenting,
+        )
+        for (estate_id, person_id), held in rights.items()
+    }
+
+
+def consenting_persons(connection: Connection, person_ids: Collection[UUID], now: datetime) -> set[UUID]:
+    """Who of them consents to opening doors by face: to the newest notice, not withdrawn, not expired."""
+    newest = (
+        select(func.max(consent_notice.c.version))
+        .where(consent_notice.c.purpose == OPEN_DOORS)
+        .scalar_subquery()
+    )
+    return set(
+        connection.scalars(
+            select(consent.c.person_id).where(
+                among(consent.c.person_id, person_ids),
+                consent.c.purpose == OPEN_DOORS,
+                consent.c.notice_version == newest,
+                consent.c.withdrawn_at.is_(None),
+                consent.c.ends_at.is_(None) | (consent.c.ends_at > now),
+            )
+        )
+    )
+
+
+def _rights(
+    connection: Connection, people: list[UUID], now: datetime
+) -> dict[tuple[str, UUID], list[RightDocument]]:
+    rows = connection.execute(
+        select(door_right)
+        .where(among(door_right.c.person_id, people))
+        .where(door_right.c.ends_at.is_(None) | (door_right.c.ends_at > now - ENDED_RIGHT_SHOWN))
+        .order_by(door_right.c.group_id, door_right.c.starts_at, door_right.c.right_id)
+    )
+    held: defaultdict[tuple[str, UUID], list[RightDocument]] = defaultdict(list)
+    for row in rows:
+        right = RightDocument(group=row.group_id, starts_at=row.starts_at, ends_at=row.ends_at)
+        held[(row.estate_id, row.person_id)].append(right)
+    return held
+
+
+def _cards(connection: Connection, people: list[UUID]) -> dict[tuple[str, UUID], list[CardDocument]]:
+    rows = connection.execute(
+        select(card).where(among(card.c.person_id, people), card.c.ended_at.is_(None)).order_by(card.c.hmac)
+    )
+    held: defaultdict[tuple[str, UUID], list[CardDocument]] = defaultdict(list)
+    for row in rows:
+        held[(row.estate_id, row.person_id)].append(CardDocument(hmac=row.hmac, blocked=row.blocked))
+    return held
+
+
+def _waiver(row: Row[Any]) -> LivenessWaiver | None:
+    if row.liveness_waiver_until is None:
+        return None
+    return LivenessWaiver(
+        until=row.liveness_waiver_until,
+        author=row.liveness_waiver_author,
+        reason=row.liveness_waiver_reason,
+    )

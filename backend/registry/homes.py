@@ -1,0 +1,68 @@
+"""Households over time: tenancies and memberships that end."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, select, update
+
+from backend.identity.audit import audit
+from backend.identity.principal import Principal
+from backend.identity.service import check_role
+from backend.registry.errors import UnknownThingError
+from backend.registry.rights import REGISTRARS
+from backend.registry.tables import household, household_member, tenancy
+
+
+def end_tenancy(
+    connection: Connection, tenancy_id: UUID, to_on: date, *, actor: Principal, reason: str, now: datetime
+) -> None:
+    """End a tenancy before `to_on`. Door rights are ended by the signed hand-over, not by this.
+
+    Raises:
+        NotAllowedError, UnknownThingError.
+    """
+    estate_id = connection.scalar(
+        select(household.c.estate_id)
+        .join(tenancy, tenancy.c.household_id == household.c.household_id)
+        .where(tenancy.c.tenancy_id == tenancy_id)
+    )
+    if estate_id is None:
+        raise UnknownThingError("tenancy", tenancy_id)
+    check_role(actor, "end_tenancy", estate_id, *REGISTRARS)
+    connection.execute(update(tenancy).where(tenancy.c.tenancy_id == tenancy_id).values(to_on=to_on))
+    audit(connection, actor, "end_tenancy", "done", "tenancy", str(tenancy_id), estate_id, reason, now)
+
+
+def end_membership(
+    connection: Connection,
+    household_id: UUID,
+    person_id: UUID,
+    to_on: date,
+    *,
+    actor: Principal,
+    reason: str,
+    now: datetime,
+) -> None:
+    """Let a person leave a household before `to_on`; door rights are ended on their own.
+
+    Raises:
+        NotAllowedError, UnknownThingError.
+    """
+    estate_id = connection.scalar(
+        select(household.c.estate_id).where(household.c.household_id == household_id)
+    )
+    if estate_id is None:
+        raise UnknownThingError("household", household_id)
+    check_role(actor, "end_membership", estate_id, *REGISTRARS)
+    member = household_member.c
+    ended = connection.execute(
+        update(household_member)
+        .where(member.household_id == household_id, member.person_id == person_id)
+        .where(member.to_on.is_(None))
+        .values(to_on=to_on)
+    )
+    if ended.rowcount == 0:
+        raise UnknownThingError("household_member", person_id)
+    audit(connection, actor, "end_membership", "done", "person", str(person_id), estate_id, reason, now)

@@ -1,0 +1,165 @@
+"""The roster: what gateways copy, as a feed of changes in the order of their commits.
+
+Publishing locks the estate's row in `roster_version` until commit, and only then reads the facts. So
+versions become visible in order, and of two concurrent changes to one person the later one sees the
+earlier: a right that ended cannot come back by a change that was computed before. Both hold in READ
+COMMITTED only, where each statement sees what was committed before it began.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Text, bindparam, cast, func, select, union, update
+from sqlalchemy.dialects.postgresql import insert
+
+from backend.db.arrays import among
+from backend.registry import facts
+from backend.registry.documents import Document, Kind
+from backend.registry.signal import CHANNEL
+from backend.registry.tables import card, door_right, roster_item, roster_version
+
+Key = tuple[str, Kind, str]  # estate, kind, item
+
+
+@dataclass(frozen=True, slots=True)
+class FeedItem:
+    """One change; `document` is JSON text, None where the item was removed."""
+
+    kind: str
+    item_id: str
+    version: int
+    document: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """Changes in order of version; `version` is the cursor for the next page."""
+
+    version: int
+    more: bool
+    items: list[FeedItem]
+
+
+def lock_rosters(connection: Connection, estate_ids: Iterable[str]) -> None:
+    """Be the only one to publish for these estates until commit. In one order, so that nobody deadlocks."""
+    connection.execute(
+        select(roster_version.c.estate_id)
+        .where(roster_version.c.estate_id.in_(sorted(set(estate_ids))))
+        .order_by(roster_version.c.estate_id)
+        .with_for_update()
+    )
+
+
+def publish_persons(connection: Connection, person_ids: Collection[UUID], now: datetime) -> None:
+    """Publish what these people may do, wherever they may do something; call it after the change."""
+    places = _estates_of(connection, person_ids)
+    lock_rosters(connection, places)
+    documents = facts.person_documents(connection, person_ids, now)
+    wanted: dict[Key, Document | None] = {
+        (estate_id, "person", str(person_id)): documents.get((estate_id, person_id))
+        for estate_id, people in places.items()
+        for person_id in people
+    }
+    _write(connection, wanted)
+
+
+def publish_estate(connection: Connection, estate_id: str) -> None:
+    """Publish an estate and its doors; call it after the change."""
+    lock_rosters(connection, [estate_id])
+    wanted: dict[Key, Document | None] = {
+        (estate_id, "estate", estate_id): facts.estate_document(connection, estate_id)
+    }
+    for device_id, document in facts.door_documents(connection, estate_id).items():
+        wanted[(estate_id, "door", device_id)] = document
+    _write(connection, wanted)
+
+
+def feed(connection: Connection, estate_id: str, since: int, limit: int) -> FeedPage:
+    """The changes after version `since`, at most `limit`.
+
+    A cursor from the future means that the database is older than the gateway's copy (a restored
+    backup): everything is sent again.
+    """
+    current = connection.scalar(
+        select(roster_version.c.version).where(roster_version.c.estate_id == estate_id)
+    )
+    since = since if since <= (current or 0) else 0
+    rows = connection.execute(
+        select(
+            roster_item.c.kind,
+            roster_item.c.item_id,
+            roster_item.c.version,
+            # As text: it is passed on as it is.
+            cast(roster_item.c.doc, Text),
+        )
+        .where(roster_item.c.estate_id == estate_id, roster_item.c.version > since)
+        .order_by(roster_item.c.version)
+        .limit(limit + 1)
+    ).all()
+    items = [FeedItem(*row) for row in rows[:limit]]
+    return FeedPage(items[-1].version if items else since, len(rows) > limit, items)
+
+
+def _estates_of(connection: Connection, person_ids: Collection[UUID]) -> dict[str, set[UUID]]:
+    people = list(person_ids)
+    held = union(
+        select(door_right.c.estate_id, door_right.c.person_id).where(among(door_right.c.person_id, people)),
+        select(card.c.estate_id, card.c.person_id).where(among(card.c.person_id, people)),
+    )
+    places: defaultdict[str, set[UUID]] = defaultdict(set)
+    for estate_id, person_id in connection.execute(held):
+        places[estate_id].add(person_id)
+    return dict(places)
+
+
+def _write(connection: Connection, wanted: Mapping[Key, Document | None]) -> None:
+    """Give each item that differs from what is published a version of its own, and wake who waits."""
+    published = _published(connection, wanted)
+    changed: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for key in sorted(wanted):
+        document = wanted[key]
+        plain = document.plain() if document is not None else None
+        if published.get(key) != plain:
+            changed[key[0]].append({"estate_id": key[0], "kind": key[1], "item_id": key[2], "doc": plain})
+    for estate_id, rows in sorted(changed.items()):
+        last = connection.scalar(
+            update(roster_version)
+            .where(roster_version.c.estate_id == estate_id)
+            .values(version=roster_version.c.version + len(rows))
+            .returning(roster_version.c.version)
+        )
+        first = int(last or 0) - len(rows) + 1
+        upsert = insert(roster_item).values(
+            {name: bindparam(name) for name in ("estate_id", "kind", "item_id", "doc", "version")}
+        )
+        connection.execute(
+            upsert.on_conflict_do_update(
+                index_elements=["estate_id", "kind", "item_id"],
+                set_={"doc": upsert.excluded.doc, "version": upsert.excluded.version},
+            ),
+            [row | {"version": first + number} for number, row in enumerate(rows)],
+        )
+        # Delivered at commit, and only then.
+        connection.execute(select(func.pg_notify(CHANNEL, estate_id)))
+
+
+def _published(connection: Connection, keys: Collection[Key]) -> dict[Key, dict[str, Any] | None]:
+    if not keys:
+        return {}
+    estates = {key[0] for key in keys}
+    kinds = {key[1] for key in keys}
+    items = [key[2] for key in keys]
+    rows = connection.execute(
+        select(roster_item.c.estate_id, roster_item.c.kind, roster_item.c.item_id, roster_item.c.doc).where(
+            roster_item.c.estate_id.in_(estates),
+            roster_item.c.kind.in_(kinds),
+            among(roster_item.c.item_id, items),
+        )
+    )
+    return {(row.estate_id, row.kind, row.item_id): row.doc for row in rows}

@@ -1,0 +1,1 @@
+"""Rent: what each household is charged, what it paid, and what was paid for what."""

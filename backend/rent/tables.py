@@ -1,0 +1,98 @@
+"""Tables of charges and of what was paid. Their guards stand in the migration `0002_rent.sql`."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    Sequence,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+
+from backend.db import MOMENT, metadata
+
+receipt_serial = Sequence("receipt_serial", metadata=metadata)
+
+rent_term = Table(
+    "rent_term",
+    metadata,
+    Column("term_id", Uuid, primary_key=True),
+    Column("tenancy_id", Uuid, ForeignKey("tenancy.tenancy_id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("from_on", Date, nullable=False),
+    Column("to_on", Date),
+    Column("monthly_fen", BigInteger),
+    Column("share_permille", Integer),
+    Column("label_zh", Text, nullable=False),
+    Column("principal_id", Uuid),
+    Column("created_at", MOMENT, nullable=False),
+    UniqueConstraint("tenancy_id", "kind", "from_on"),
+)
+
+rent_charge = Table(
+    "rent_charge",
+    metadata,
+    Column("charge_id", Uuid, primary_key=True),
+    Column("estate_id", Text, ForeignKey("estate.estate_id"), nullable=False),
+    Column("household_id", Uuid, ForeignKey("household.household_id"), nullable=False),
+    Column("tenancy_id", Uuid, ForeignKey("tenancy.tenancy_id"), nullable=False),
+    Column("unit_id", Uuid, ForeignKey("unit.unit_id"), nullable=False),
+    Column("month", Date, nullable=False),
+    Column("revision", SmallInteger, nullable=False),
+    Column("due_on", Date, nullable=False),
+    Column("amount_fen", BigInteger, nullable=False),
+    Column("principal_id", Uuid),
+    Column("charged_at", MOMENT, nullable=False),
+    UniqueConstraint("tenancy_id", "month", "revision"),
+    Index("rent_charge_household_id_idx", "household_id", "due_on"),
+)
+
+rent_charge_line = Table(
+    "rent_charge_line",
+    metadata,
+    Column("charge_id", Uuid, ForeignKey("rent_charge.charge_id"), primary_key=True),
+    Column("line_no", SmallInteger, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("from_on", Date, nullable=False),
+    Column("to_on", Date, nullable=False),
+    Column("amount_fen", BigInteger, nullable=False),
+    Column("carried_fen", BigInteger, nullable=False),
+    Column("label_zh", Text, nullable=False),
+)
+
+payment = Table(
+    "payment",
+    metadata,
+    Column("payment_id", Uuid, primary_key=True),
+    Column("receipt_number", Text, nullable=False, unique=True),
+    Column("entry_id", BigInteger, ForeignKey("journal_entry.entry_id"), nullable=False, unique=True),
+    Column("estate_id", Text, ForeignKey("estate.estate_id"), nullable=False),
+    Column("household_id", Uuid, ForeignKey("household.household_id"), nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("provider_ref", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("amount_fen", BigInteger, nullable=False),
+    Column("paid_at", MOMENT, nullable=False),
+    Column("recorded_at", MOMENT, nullable=False),
+    UniqueConstraint("provider", "provider_ref"),
+    Index("payment_household_id_idx", "household_id", "paid_at"),
+)
+
+payment_allocation = Table(
+    "payment_allocation",
+    metadata,
+    Column("payment_id", Uuid, ForeignKey("payment.payment_id"), primary_key=True),
+    Column("charge_id", Uuid, ForeignKey("rent_charge.charge_id"), primary_key=True),
+    Column("allocation_no", SmallInteger, nullable=False),
+    Column("amount_fen", BigInteger, nullable=False),
+    Column("from_prepaid", Boolean, nullable=False),
+    Column("allocated_at", MOMENT, nullable=False),
+    UniqueConstraint("charge_id", "allocation_no"),
+)

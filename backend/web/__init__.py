@@ -1,0 +1,15 @@
+"""The pages: tenants, finance staff, operators. `register` puts them into an application."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+
+def register(app: Flask) -> None:
+    """Add every page, the shared templates and the static files."""
+    # Imported here, so that pure helpers of this package can be used without the whole application.
+    from backend.web import finance, frame, home, operator, session, tenant  # noqa: PLC0415
+
+    frame.install(app)
+    for part in (frame, home, session, tenant, finance, operator):
+        app.register_blueprint(part.blueprint)
