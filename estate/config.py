@@ -100,11 +100,12 @@ def _override(values: dict[str, Any], kind: type[msgspec.Struct], name: str, res
     path = _path_of(kind, rest)
     if path is None:
         raise SettingsError("环境变量 (environment)", name, "没有这个配置项 (there is no such setting)")
-    for section in path[:-1]:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
+    section: Any = values
+    for part in path[:-1]:
+        section = section.setdefault(part, {})
+        if not isinstance(section, dict):
             return  # the file has a value where a section belongs; converting it says so
-    values[path[-1]] = _toml_or_text(text)
+    section[path[-1]] = _toml_or_text(text)
 
 
 def _path_of(kind: type[msgspec.Struct], rest: str) -> tuple[str, ...] | None:

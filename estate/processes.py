@@ -10,7 +10,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -40,6 +41,25 @@ def die_with_parent(parent_pid: int, signal_number: int = signal.SIGKILL) -> Non
 def die_with_current_parent(signal_number: int = signal.SIGKILL) -> None:
     """`die_with_parent` for a process that asks for itself at its start."""
     die_with_parent(os.getppid(), signal_number)
+
+
+@contextmanager
+def holding_stop_signals() -> Iterator[Callable[[], None]]:
+    """Hold SIGINT and SIGTERM back, and give a function that waits for one of them.
+
+    Enter it before starting threads: they inherit the mask, so the signal can only be taken by the wait.
+    A handler that sets an Event may deadlock, and one that raises may do so where nobody expects it.
+    """
+    signals = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+
+    def wait() -> None:
+        signal.sigwait(signals)
+
+    try:
+        yield wait
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def start_child(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,21 +14,50 @@ import pytest
 from estate.embedded.broker import AmqttBroker, Broker, MosquittoBroker, find_mosquitto
 from estate.embedded.postgres import EmbeddedPostgres
 
+MEMORY_BYTES_MIN = 4 * 1024**3
+
 
 @pytest.fixture(scope="session")
 def servers_folder() -> Iterator[Path]:
-    """A short-named folder that a server's own user can pass through; pytest's are for us alone."""
-    folder = Path(tempfile.mkdtemp(prefix="smart-estate-tests-"))
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder)
+    """Where servers keep their files."""
+    with new_folder(None) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
-def postgres(servers_folder: Path) -> Iterator[EmbeddedPostgres]:
+def database_folder() -> Iterator[Path]:
+    """Where databases keep their files."""
+    with new_folder(database_parent()) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def postgres(database_folder: Path) -> Iterator[EmbeddedPostgres]:
     """A running PostgreSQL without any database of ours in it."""
-    with EmbeddedPostgres(servers_folder / "postgres") as server:
+    with EmbeddedPostgres(database_folder / "postgres") as server:
         yield server
+
+
+def database_parent() -> Path | None:
+    """In memory where there is room: nobody needs these databases after a power cut, and syncs cost time."""
+    memory = Path("/dev/shm")  # noqa: S108 (a folder of our own is made in it)
+    if not memory.is_dir() or not os.access(memory, os.W_OK):
+        return None
+    room = os.statvfs(memory)
+    # The server's programs may have to be copied beside its data, and run there.
+    usable = room.f_bavail * room.f_frsize > MEMORY_BYTES_MIN and not room.f_flag & os.ST_NOEXEC
+    return memory if usable else None
+
+
+@contextmanager
+def new_folder(parent: Path | None) -> Iterator[Path]:
+    """A short-named folder that a server's own user can pass through; pytest's are for us alone."""
+    folder = Path(tempfile.mkdtemp(prefix="smart-estate-tests-", dir=parent))
+    folder.chmod(0o711)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

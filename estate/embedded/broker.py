@@ -25,7 +25,7 @@ import msgspec
 from estate.config import is_loopback
 from estate.embedded.authority import TlsFiles
 from estate.embedded.broker_users import SALT_BYTES, BrokerUser, acl_file, hash_password
-from estate.embedded.places import disk_full, put_file, refused_by_system
+from estate.embedded.places import disk_full, is_disk_full, put_file, refused_by_system
 from estate.processes import StartFailedError, free_port, start_child, stop_child, wait_until
 
 START_SECONDS_MAX = 20.0
@@ -173,10 +173,10 @@ class Broker(ABC):
                 ) from error
 
     def _failed(self) -> StartFailedError:
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        if any("No space left on device" in line for line in lines):
+        text = self._log.read_text(encoding="utf-8", errors="replace")
+        if is_disk_full(text, self.folder):
             return disk_full(self.folder)
-        said = (["", *lines])[-1]
+        said = ["", *text.splitlines()][-1]
         return StartFailedError(
             f"代理 {self.kind} 未能启动，详情见 {self._log}：{said}  |  "
             f"The broker {self.kind} did not start, see {self._log}: {said}"

@@ -20,6 +20,8 @@ from estate.processes import StartFailedError
 # Outlives a restart of the machine, and every user may pass through it.
 SHARED_FOLDER = Path("/var/tmp")  # noqa: S108 (what lies below is made and checked by `folder_elsewhere`)
 
+FREE_BYTES_MIN = 1024 * 1024  # with less, a program may not even get its reason into its log
+
 
 def can_reach(path: Path, user: str | None) -> bool:
     """Whether `user` (None: ourselves) may read the file `path`, or pass through the folder `path`.
@@ -134,6 +136,13 @@ def refused_by_system(error: OSError, folder: Path) -> StartFailedError:
         f"不能使用目录 {folder}：{error}；请检查它的权限，或换一个目录。  |  "
         f"{folder} cannot be used: {error}; check who may write there, or choose another folder."
     )
+
+
+def is_disk_full(log: str, folder: Path) -> bool:
+    """Whether a program that worked in `folder` and said `log` found no room there."""
+    # "wrote only": PostgreSQL's words for the write that filled the disk.
+    said = any(words in log for words in ("No space left on device", "Disk quota exceeded", "wrote only"))
+    return said or shutil.disk_usage(folder).free < FREE_BYTES_MIN
 
 
 def disk_full(folder: Path) -> StartFailedError:

@@ -25,6 +25,7 @@ from estate.embedded.places import (
     disk_full,
     folder_elsewhere,
     folder_in_use,
+    is_disk_full,
     own_folder,
     reachable_home,
     refused_by_system,
@@ -259,9 +260,10 @@ class EmbeddedPostgres:
 
     def _failed(self) -> StartFailedError:
         log = self.home / "postgres.log"
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        if any("No space left on device" in line for line in lines):
+        text = log.read_text(encoding="utf-8", errors="replace")
+        if is_disk_full(text, self.home):
             return disk_full(self.home)
+        lines = text.splitlines()
         wrong = [line for line in lines if "FATAL" in line or "error:" in line] or lines[-1:]
         said = "".join(wrong[:1])
         return StartFailedError(

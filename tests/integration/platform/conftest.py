@@ -129,8 +129,9 @@ class LocalService:
         return (self.folder / f"{self.name}.log").read_text(errors="replace")
 
     def stop(self) -> None:
+        """End it as its container would be."""
         if self.process is not None:
-            stop_child(self.process, signal.SIGTERM)
+            stop_child(self.process, signal.Signals[self.definition.get("stop_signal", "SIGTERM")])
             self.process = None
 
 
@@ -143,9 +144,9 @@ class LocalMachine:
     city_url: str
 
     def stop(self) -> None:
-        """Stop all, the last one started first."""
-        for service in reversed(self.services.values()):
-            service.stop()
+        """Stop all, those that need others first."""
+        for name in ("gateway", "mosquitto", "worker", "backend", "postgres"):
+            self.services[name].stop()
 
 
 def prepare(folder: Path, *arguments: str) -> None:
@@ -161,9 +162,9 @@ def compose() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def machine(servers_folder: Path) -> Iterator[LocalMachine]:
+def machine(database_folder: Path) -> Iterator[LocalMachine]:
     """The services of both profiles with their secrets in place; none of them started."""
-    folder = servers_folder / "compose"
+    folder = database_folder / "compose"
     folder.mkdir(mode=0o711)
     folder.chmod(0o711)
     prepared = folder / "prepared"

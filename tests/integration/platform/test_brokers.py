@@ -1,3 +1,4 @@
+import contextlib
 import queue
 import socket
 import statistics
@@ -262,7 +263,8 @@ def test_a_message_too_large_reaches_nobody_and_the_next_one_does(let_in: Broker
 def test_what_is_not_mqtt_does_not_stop_the_broker(let_in: Broker, connect: Connect, raw: bytes) -> None:
     with socket.create_connection(("127.0.0.1", let_in.port), 10) as stranger:
         stranger.sendall(raw)
-        stranger.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # it may have hung up already
+            stranger.shutdown(socket.SHUT_WR)
         assert ACCEPTED not in received(stranger)
     assert connect(let_in.port, DOOR).refused is None
 

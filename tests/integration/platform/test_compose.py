@@ -117,76 +117,59 @@ def test_images_are_built_without_secrets_or_data() -> None:
     assert "*" in (ROOT / ".dockerignore").read_text().splitlines()
 
 
-@pytest.fixture(scope="module")
-def city(machine: Any) -> Any:
-    """The city's services, started in their order, each once the one before is healthy."""
-    set_up_database(machine.services["postgres"])
-    before = [machine.services[name].is_healthy() for name in ("postgres", "backend", "worker")]
-    machine.services["postgres"].start()
-    machine.services["postgres"].wait_healthy()
-    machine.services["migrate"].run()
-    for name in ("backend", "worker"):
-        machine.services[name].start()
-        machine.services[name].wait_healthy()
-    assert before == [False] * 3
-    return machine
-
-
-@pytest.fixture(scope="module")
-def estate(city: Any) -> Any:
-    """The estate's services, registered with the city as the README says."""
-    backend = city.services["backend"]
-    backend.run("estate", "backend", "load-estates", "config/estates.toml")
-    credential = backend.run(
-        "estate", "backend", "gateway", "add", "gateway-pengjiang-1", "--estate", "pengjiang-1"
+@pytest.mark.timeout(400)  # seven programs, on a machine that may have other things to do
+def test_every_service_starts_and_passes_its_health_check(machine: Any) -> None:
+    """One test, so that the services are started once; a step that fails names itself."""
+    services = machine.services
+    set_up_database(services["postgres"])
+    start(services["postgres"])
+    services["migrate"].run()
+    services["migrate"].run()  # as at every later start
+    refuse_without_password(services["postgres"])
+    start(services["backend"])
+    start(services["worker"])
+    register_gateway(services["backend"], services["gateway"])
+    start(services["mosquitto"])
+    start(services["gateway"])
+    wait_until(
+        lambda: is_at_work(services["gateway"]),
+        20,
+        f"it has no broker or no roster: {ask(services['gateway'])}",
     )
-    gateway = city.services["gateway"]
-    (gateway.secrets / "backend_credential").write_text(credential)
-    before = [city.services[name].is_healthy() for name in ("mosquitto", "gateway")]
-    for name in ("mosquitto", "gateway"):
-        city.services[name].start()
-        city.services[name].wait_healthy()
-    assert before == [False, False]
-    return city
+    assert all(services[name].is_healthy() for name in ESTATE | CITY - {"migrate"})
+
+
+def start(service: Any) -> None:
+    """Start it; its health check must have failed before, and pass then."""
+    assert not service.is_healthy(), f"the check of {service.name} does not depend on it"
+    service.start()
+    service.wait_healthy()
 
 
 def set_up_database(database: Any) -> None:
     """What PostgreSQL's image does before its first start."""
     environment = database.environment
+    owner = pwd.getpwnam(database.user) if database.user is not None else None
     for folder in (Path(environment["PGDATA"]), Path(environment["PGHOST"])):
         folder.mkdir(mode=0o700)
-        if database.user is not None:
-            os.chown(folder, pwd.getpwnam(database.user).pw_uid, pwd.getpwnam(database.user).pw_gid)
+        if owner is not None:
+            os.chown(folder, owner.pw_uid, owner.pw_gid)
+    arguments = environment["POSTGRES_INITDB_ARGS"].split()
     subprocess.run(
-        ["initdb", f"--pwfile={environment['POSTGRES_PASSWORD_FILE']}", "--username=postgres",
-         *environment["POSTGRES_INITDB_ARGS"].split()],
+        ["initdb", f"--pwfile={environment['POSTGRES_PASSWORD_FILE']}", "--username=postgres", *arguments],
         env=environment,
-        user=pwd.getpwnam(database.user).pw_uid if database.user is not None else None,
+        user=owner.pw_uid if owner is not None else None,
         cwd=database.folder,
         check=True,
         capture_output=True,
-    )  # fmt: skip
+    )
 
 
-@pytest.mark.parametrize("name", ["postgres", "backend", "worker"])
-def test_a_city_service_passes_its_health_check(city: Any, name: str) -> None:
-    assert city.services[name].is_healthy(), city.services[name].log
-
-
-@pytest.mark.parametrize("name", ["mosquitto", "gateway"])
-def test_an_estate_service_passes_its_health_check(estate: Any, name: str) -> None:
-    assert estate.services[name].is_healthy(), estate.services[name].log
-
-
-def test_migrating_again_changes_nothing(city: Any) -> None:
-    city.services["migrate"].run()
-
-
-def test_the_database_lets_nobody_in_without_a_password(city: Any) -> None:
-    command = ["psql", "-h", city.services["backend"].here("/var/run/postgresql"), "-U", "postgres", "-w"]
+def refuse_without_password(database: Any) -> None:
+    """The services share the database's socket: nobody may be its superuser for that."""
     tried = subprocess.run(
-        [*command, "-c", "SELECT 1"],
-        env=city.services["postgres"].environment,
+        ["psql", "-U", "postgres", "-w", "-c", "SELECT 1"],
+        env=database.environment,
         capture_output=True,
         text=True,
         check=False,
@@ -195,18 +178,24 @@ def test_the_database_lets_nobody_in_without_a_password(city: Any) -> None:
     assert "no password supplied" in tried.stderr
 
 
-def test_the_gateway_has_its_broker_and_its_city(estate: Any) -> None:
-    page = estate.services["gateway"].here("http://127.0.0.1:9470/health")
-
-    def health() -> Any:
-        with urllib.request.urlopen(page, timeout=10) as answer:  # noqa: S310 (a page of ours)
-            return json.load(answer)
-
-    wait_until(
-        lambda: health()["broker"]["connected"] and health()["estates"][0]["roster_version"] > 0,
-        20,
-        f"no broker or no roster: {health()}",
+def register_gateway(backend: Any, gateway: Any) -> None:
+    """What deploy/README.md says to do once."""
+    backend.run("estate", "backend", "load-estates", "config/estates.toml")
+    credential = backend.run(
+        "estate", "backend", "gateway", "add", "gateway-pengjiang-1", "--estate", "pengjiang-1"
     )
-    found = health()
-    assert found["estates"][0]["doors"] == 2
-    assert all(link["ok"] for link in found["backend"].values()), found["backend"]
+    (gateway.secrets / "backend_credential").write_text(credential)
+
+
+def ask(gateway: Any) -> Any:
+    """What the gateway says of itself."""
+    page = gateway.here("http://127.0.0.1:9470/health")
+    with urllib.request.urlopen(page, timeout=10) as answer:  # noqa: S310 (a page of ours)
+        return json.load(answer)
+
+
+def is_at_work(gateway: Any) -> bool:
+    """Whether it has its broker, and its two doors from the city."""
+    found = ask(gateway)
+    links = all(link["ok"] for link in found["backend"].values())
+    return bool(found["broker"]["connected"] and links and found["estates"][0]["doors"] == 2)

@@ -27,9 +27,9 @@ time.sleep(60)
 
 
 @pytest.fixture
-def folder(servers_folder: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+def folder(database_folder: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A place of this test's own that the server's user can pass through."""
-    place = servers_folder / f"p{abs(hash(request.node.nodeid)):x}"
+    place = database_folder / f"p{abs(hash(request.node.nodeid)):x}"
     place.mkdir(mode=0o711)
     place.chmod(0o711)
     yield place / "pg"
@@ -37,9 +37,9 @@ def folder(servers_folder: Path, request: pytest.FixtureRequest) -> Iterator[Pat
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(servers_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def elsewhere(database_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Stands in for /var/tmp."""
-    place = servers_folder / "elsewhere"
+    place = database_folder / "elsewhere"
     place.mkdir()
     place.chmod(0o711)
     monkeypatch.setattr(places, "SHARED_FOLDER", place)
@@ -249,20 +249,25 @@ def test_a_wheel_that_is_missing_says_what_installs_it(folder: Path, monkeypatch
 
 
 @pytest.fixture
-def failing_programs(servers_folder: Path) -> Iterator[Path]:
-    """Programs in the place of PostgreSQL's whose disk is full."""
-    programs = servers_folder / "failing"
+def failing_programs(database_folder: Path) -> Iterator[Path]:
+    """Programs in the place of PostgreSQL's that do nothing but fail."""
+    programs = database_folder / "failing"
     programs.mkdir(mode=0o755)
     for name in ("postgres", "initdb"):
-        (programs / name).write_text(
-            "#!/bin/sh\necho 'FATAL: could not write: No space left on device'; exit 1\n"
-        )
+        (programs / name).write_text("#!/bin/sh\nexit 1\n")
         (programs / name).chmod(0o755)
     yield programs
     shutil.rmtree(programs)
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_the_folder_free(folder: Path, failing_programs: Path) -> None:
+@pytest.mark.parametrize(
+    "said",
+    ["could not write: No space left on device", "could not extend file: wrote only 4096 of 8192 bytes"],
+)
+def test_a_full_disk_is_one_sentence_and_leaves_the_folder_free(
+    folder: Path, failing_programs: Path, said: str
+) -> None:
+    (failing_programs / "initdb").write_text(f"#!/bin/sh\necho 'FATAL: {said}'; exit 1\n")
     with pytest.raises(StartFailedError, match="磁盘已满") as caught:
         EmbeddedPostgres(folder, binaries=failing_programs).start()
     assert "\n" not in str(caught.value)
