@@ -1,0 +1,161 @@
+"""Puts a gateway together: the one place that knows all of its parts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from gateway.answers import Outbox
+from gateway.broker import Broker
+from gateway.cases import Joiners
+from gateway.city import City, SecretStore, card_key_name
+from gateway.clock import GatewayClock
+from gateway.counters import Counters
+from gateway.devices import DeviceBook
+from gateway.drivers.native import NativeDriver
+from gateway.inspection import Inspector
+from gateway.intake import Intake
+from gateway.journal import Group, Journal
+from gateway.journal_keeper import JournalKeeper
+from gateway.journal_store import JournalStore
+from gateway.loop import Loop
+from gateway.metrics import MetricsServer
+from gateway.photographs import Photographer
+from gateway.pipeline import Pipeline
+from gateway.recents import Recents, Seen
+from gateway.recognition import Galleries, GalleryKeeper, TemplateSource
+from gateway.records import keys_of
+from gateway.roster import RosterBook
+from gateway.roster_store import RosterStore
+from gateway.service import CLOCKS_NOTE, Parts, Service
+from gateway.settings import Settings, broker_address
+
+JOURNAL_FILE, ROSTER_FILE = "journal.db", "roster.db"
+WARM_RECORDS = 5_000  # the newest records, whose events are known from memory after a start
+
+
+class VaultParts(TemplateSource, SecretStore, Protocol):
+    """What is asked of the vault."""
+
+
+def assemble(settings: Settings, *, vault: VaultParts | None, photographer: Photographer) -> Service:
+    """A gateway, ready to run; nothing is connected yet.
+
+    Args:
+        settings: checked.
+        vault: templates and keys; None: faces are answered by asking for a card.
+        photographer: the encoder's processes.
+    Raises:
+        SettingsError: a secret cannot be read.
+        StartFailedError: the port of the metrics is taken.
+        sqlite3.Error, OSError: the state folder cannot be written.
+    """
+    address = broker_address(settings)
+    folder = settings.state_folder
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    loop, counters, rules = Loop(), Counters(), settings.rules
+    recents, devices, galleries = Recents(), DeviceBook(), Galleries()
+
+    roster_store = RosterStore(folder / ROSTER_FILE)
+    estates = settings.gateway.estates
+    rosters = RosterBook((roster_store.load(estate) for estate in estates), _kept_keys(vault, estates))
+
+    journal_path = folder / JOURNAL_FILE
+    journal = Journal(partial(JournalStore, journal_path), lambda done: loop.post(lambda: written(done)))
+    clock = GatewayClock(time.time, time.monotonic, _recall(journal_path, recents, devices))
+    keeper = JournalKeeper(
+        journal_path, settings.journal.hours, journal, lambda: datetime.fromtimestamp(clock.now_s(), UTC)
+    )
+
+    driver = NativeDriver(settings.broker.topic_root)
+    broker = Broker(address, driver.filters(estates), loop, lambda: datetime.now(UTC))
+    joiners = Joiners()
+    out = Outbox(driver, broker.publish, rules.open_within_ms, counters)
+    pipeline = Pipeline(
+        intake=Intake(driver, rosters.estates, devices, recents, clock, rules, out, joiners, counters),
+        out=out,
+        joiners=joiners,
+        recents=recents,
+        faces=galleries,
+        photographs=photographer,
+        card_keys=rosters.card_keys,
+        journal=journal,
+        rules=rules,
+        counters=counters,
+        monotonic=time.monotonic,
+    )
+
+    def written(done: list[Group]) -> None:
+        pipeline.written(done)
+
+    city = City(settings, journal_path, journal, roster_store, vault, devices, loop, rosters)
+    gallery_keeper = None
+    if vault is not None:
+        gallery_keeper = GalleryKeeper(
+            vault,
+            lambda: rosters.rates(settings.faces.fpir),
+            lambda estate, gallery: loop.post(partial(galleries.put, estate, gallery)),
+        )
+    inspector = Inspector(
+        gateway_id=settings.gateway.id,
+        started_at=datetime.now(UTC),
+        broker=broker,
+        counters=counters,
+        rosters=rosters,
+        galleries=galleries,
+        devices=devices,
+        journal=journal,
+        keeper=keeper,
+        city=city,
+        photographer=photographer,
+        clock=clock,
+    )
+    metrics = None
+    if settings.metrics.port:
+        metrics = MetricsServer(
+            settings.metrics.host, settings.metrics.port, lambda: loop.ask(inspector.look)
+        )
+    return Service(
+        Parts(
+            loop=loop,
+            broker=broker,
+            pipeline=pipeline,
+            journal=journal,
+            keeper=keeper,
+            clock=clock,
+            devices=devices,
+            photographer=photographer,
+            gallery_keeper=gallery_keeper,
+            city=city,
+            roster_store=roster_store,
+            inspector=inspector,
+            metrics=metrics,
+        )
+    )
+
+
+def _kept_keys(vault: SecretStore | None, estates: Iterable[str]) -> dict[str, bytes]:
+    if vault is None:
+        return {}
+    kept = {estate: vault.secret(card_key_name(estate)) for estate in estates}
+    return {estate: key for estate, key in kept.items() if key is not None}
+
+
+def _recall(journal_path: Path, recents: Recents, devices: DeviceBook) -> float:
+    """Take up what the last run knew; seconds since 1970 of its newest record, 0 where there is none."""
+    store = JournalStore(journal_path, read_only=True)
+    try:
+        records = [record for _, record, _ in store.latest(WARM_RECORDS)]
+        for record in reversed(records):
+            recents.set(keys_of(record), Seen.RECORDED)
+        if offsets := store.note(CLOCKS_NOTE):
+            devices.restore_clocks(msgspec.json.decode(offsets, type=dict[str, float]))
+    finally:
+        store.close()
+    return records[0].received_at.timestamp() if records else 0.0

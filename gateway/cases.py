@@ -1,0 +1,134 @@
+"""One event on its way through the gateway, and the batch it travels in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from gateway.decision import Attempt, Decision, Recognition
+from gateway.drivers import Address, DoorEvent
+from gateway.journal import Group
+from gateway.journal_store import Entry
+from gateway.roster import EstateRoster
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+
+
+class DoorRules(Struct, frozen=True):
+    """The times that doors live by."""
+
+    answer_wait_s: float = 0.010  # for the disk, before an answer goes out alone
+    open_within_ms: int = 5_000  # after its event an opening is worth nothing any more
+    event_age_s_max: float = 10.0  # an older event opens nothing
+
+
+class Faces(Protocol):
+    """Who a passage's templates are like."""
+
+    def identify(self, estate: str, passages: Sequence[Floats]) -> list[tuple[Recognition, str | None]]:
+        """For each passage, (frames, 128) float32, the verdict, and the person where it is "match"."""
+
+
+class Photographs(Protocol):
+    """Where photographs become templates, in other processes."""
+
+    def submit(self, job: int, images: Sequence[bytes]) -> bool | None:
+        """Queue a passage's photographs; False: the queue is full; None: there is no encoder."""
+
+
+class Encoded(Struct, frozen=True):
+    """What became of a passage's photographs."""
+
+    job: int
+    templates: Floats | None = None  # (frames, 128)
+    crashed: bool = False  # no templates: the encoder failed, and not the photograph
+
+
+class Writer(Protocol):
+    """Takes groups of entries; the journal."""
+
+    def submit(self, group: Group) -> bool:
+        """False: too much is held already."""
+
+
+class Case:
+    """An event that is being decided."""
+
+    __slots__ = (
+        "attempt",
+        "encoded",
+        "event",
+        "keys",
+        "passage",
+        "received_s",
+        "recognition",
+        "roster",
+        "track",
+    )
+
+    def __init__(
+        self,
+        event: DoorEvent,
+        roster: EstateRoster,
+        attempt: Attempt,
+        passage: str,
+        keys: tuple[str, ...],
+        received_s: float,
+    ) -> None:
+        self.event, self.roster, self.attempt = event, roster, attempt
+        self.passage, self.keys, self.received_s = passage, keys, received_s
+        self.recognition: Recognition | None = None  # known before any match: the photographs failed
+        self.encoded = not event.images
+        self.track: Floats | None = None  # templates so far, (frames, 128)
+        if event.templates:
+            self.track = np.frombuffer(b"".join(event.templates), "<f4").reshape(-1, 128)
+
+
+class Reply:
+    """What is owed to a device for one entry of a batch."""
+
+    __slots__ = ("address", "decision", "event_id", "keys")
+
+    def __init__(
+        self, address: Address, event_id: str | None, decision: Decision | None, keys: tuple[str, ...]
+    ) -> None:
+        self.address, self.event_id, self.decision, self.keys = address, event_id, decision, keys
+
+
+class Joiners:
+    """Further events of passages whose record is not on the disk yet; each waits for its passage's.
+
+    Confirmed earlier, such an event could be forgotten by its device and its passage lost with us.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, list[Reply]] = {}
+
+    def add(self, passage_key: str, reply: Reply) -> None:
+        """One more."""
+        self._waiting.setdefault(passage_key, []).append(reply)
+
+    def take(self, keys: tuple[str, ...]) -> list[Reply]:
+        """Those that waited for the record with these keys."""
+        return self._waiting.pop(keys[-1], []) if self._waiting and keys else []
+
+
+class Batch(Group):
+    """Entries for the journal, and the reply owed for each: with the commit, or alone when that is slow."""
+
+    __slots__ = ("answered", "due_s", "replies")
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.replies: list[Reply] = []
+        self.answered = False
+        self.due_s = 0.0  # monotonic
+
+    def add(self, entry: Entry, reply: Reply) -> None:
+        """One more."""
+        self.entries.append(entry)
+        self.replies.append(reply)

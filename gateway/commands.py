@@ -1,0 +1,195 @@
+"""`estate gateway …`: run it, ask how it is, look into its journal, enrol a face."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import click
+import msgspec
+import requests
+
+from estate.config import SettingsError
+from estate.logs import configure_logs
+from estate.processes import StartFailedError, die_with_current_parent
+from gateway.assembly import JOURNAL_FILE, assemble
+from gateway.counter import enrol_at_counter
+from gateway.enrolment import Refused
+from gateway.faces import open_vault, read_vault_key, start_photographer
+from gateway.health import HEALTH, Health
+from gateway.journal_store import JournalStore
+from gateway.settings import read_settings
+
+SWITCH_INTERVAL_S = 0.0005  # how long a thread may keep Python's lock while the loop waits for it
+
+CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("config/gateway.toml"),
+    show_default=True,
+    help="配置文件  |  the configuration",
+)
+
+
+@click.group()
+def gateway() -> None:
+    """小区网关  |  The estate's gateway."""
+
+
+@gateway.command()
+@CONFIG
+@click.option(
+    "--estates", default=None, help="只服务这些小区，逗号分隔  |  serve only these, comma-separated"
+)
+def run(config: Path, estates: str | None) -> None:
+    """运行网关，直到收到停止信号  |  Run the gateway until it is told to stop."""
+    if os.environ.get("ESTATE_DIE_WITH_PARENT") == "1":
+        die_with_current_parent()
+    configure_logs("gateway")
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    settings = read_settings(config, estates.split(",") if estates is not None else None)
+    with _told_plainly(settings.state_folder):
+        key = read_vault_key(settings)
+        vault = open_vault(settings, key) if key is not None else None
+        photographer = start_photographer(settings)
+        try:
+            service = assemble(settings, vault=vault, photographer=photographer)
+        except BaseException:
+            photographer.close()
+            raise
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: service.stop())
+    ended_well = service.run()
+    if vault is not None:
+        vault.close()
+    if not ended_well:
+        sys.exit(1)
+
+
+@gateway.command()
+@CONFIG
+@click.option("--json", "as_json", is_flag=True, help="全部内容，JSON  |  everything, as JSON")
+def status(config: Path, as_json: bool) -> None:
+    """正在运行的网关怎么样  |  How the running gateway is; exit status 1 when it has alarms."""
+    content, health = _ask_health(config)
+    if as_json:
+        click.echo(content.decode())
+    else:
+        click.echo(f"{health.gateway}: {health.state}  ({_when(health.started_at)} →)")
+        click.echo(f"  broker: {'ok' if health.broker.connected else health.broker.reason}")
+        rows = health.buffer.rows
+        click.echo(
+            f"  journal: {'ok' if health.journal.ok else health.journal.reason}, "
+            f"{rows.unforwarded} waiting, {rows.parked} refused, "
+            f"{health.buffer.fill:.0%} of {health.buffer.hours} h, "
+            f"{health.buffer.free_bytes >> 20} MiB free"
+        )
+        for name, link in sorted(health.backend.items()):
+            click.echo(f"  {name}: {'ok' if link.ok else link.reason} ({_when(link.since)} →)")
+        for estate in health.estates:
+            click.echo(
+                f"  {estate.estate}: roster {estate.roster_version}, {estate.doors} doors, "
+                f"{estate.people} people, {estate.enrolled if estate.enrolled is not None else '-'} faces"
+            )
+        for alarm in health.alarms:
+            click.echo(f"  ! {alarm}")
+    if health.alarms:
+        sys.exit(1)
+
+
+@gateway.command()
+@CONFIG
+def devices(config: Path) -> None:
+    """各门设备的状态  |  The state of each door device."""
+    for one in _ask_health(config)[1].devices:
+        offset = f"{one.clock_offset_ms} ms" if one.clock_offset_ms is not None else "-"
+        click.echo(f"{one.estate}/{one.device}\t{one.state}\t{_when(one.since)}\t{offset}")
+
+
+@gateway.command("enrol")
+@CONFIG
+@click.option("--estate", required=True, help="小区  |  where the person lives")
+@click.option("--person", required=True, help="人员编号  |  the person's id")
+@click.argument(
+    "photos", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
+def enrol_person(config: Path, estate: str, person: str, photos: tuple[Path, ...]) -> None:
+    """用一至五张照片登记人脸，照片不保留  |  Enrol a face from one to five photographs; none is kept."""
+    settings = read_settings(config, [estate])
+    with _told_plainly(settings.state_folder):
+        outcome = enrol_at_counter(settings, estate, person, [path.read_bytes() for path in photos])
+    if isinstance(outcome, Refused):
+        for reason in outcome.reasons:
+            click.echo(str(reason), err=True)
+        sys.exit(1)
+    click.echo(f"已登记，用了 {outcome.photos} 张照片  |  enrolled from {outcome.photos} photographs")
+    if outcome.more_recommended:
+        click.echo("照片越多认得越准，建议三张  |  three photographs recognise better")
+
+
+@gateway.group()
+def journal() -> None:
+    """记录缓冲  |  The journal."""
+
+
+@journal.command("list")
+@CONFIG
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000))
+@click.option("--set-aside", is_flag=True, help="只看未采用的消息  |  messages set aside instead")
+def list_records(config: Path, limit: int, set_aside: bool) -> None:
+    """最近的通行记录，最新的在前  |  The latest access records, newest first."""
+
+    path = read_settings(config).state_folder / JOURNAL_FILE
+    with _told_plainly(path):
+        store = JournalStore(path, read_only=True)
+        try:
+            if set_aside:
+                for note in store.latest_set_aside(limit):
+                    who = f"{note.estate}/{note.device}\t{note.event_id or '-'}"
+                    click.echo(f"{_when(note.received_at)}\t{who}\t{note.reason}\t{note.size_bytes} B")
+                return
+            for seq, record, state in store.latest(limit):
+                click.echo(
+                    f"{seq}\t{_when(record.received_at)}\t{record.estate}/{record.device}\t"
+                    f"{','.join(record.events)}\t{record.credential}\t{record.outcome}\t{record.cause}\t{state}"
+                )
+        finally:
+            store.close()
+
+
+@contextmanager
+def _told_plainly(place: Path) -> Iterator[None]:
+    """A disk that does not play along is one sentence, not a trace."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise StartFailedError(
+            f"{place} 无法读写（{error}）；请检查磁盘空间和权限  |  "
+            f"{place} cannot be read or written ({error}): check the disk's space and rights"
+        ) from error
+
+
+def _ask_health(config: Path) -> tuple[bytes, Health]:
+
+    metrics = read_settings(config).metrics
+    if not metrics.port:
+        raise SettingsError(str(config), "metrics.port", "为 0，无法询问 (is 0: nobody can be asked)")
+    url = f"http://{metrics.host}:{metrics.port}/health"
+    try:
+        response = requests.get(url, timeout=5)
+        response.raise_for_status()
+        return response.content, HEALTH.decode(response.content)
+    except (requests.RequestException, msgspec.MsgspecError) as error:
+        raise StartFailedError(
+            f"网关没有回应 {url}，它在运行吗？  |  no answer from {url}: is the gateway running? ({error})"
+        ) from error
+
+
+def _when(moment: datetime) -> str:
+    return moment.astimezone().isoformat(" ", "seconds")

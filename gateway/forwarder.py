@@ -1,0 +1,163 @@
+"""Sends the journal's records to the backend, in order, until the backend has committed each of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from gateway.backend_client import BackendAwayError, BackendClient, BackendRefusedError
+from gateway.journal_store import Forwarded, JournalStore, Waiting
+from gateway.uplink import Link
+
+BATCH = 1_000
+GATHER_S = 0.1  # after the first new record: what comes meanwhile goes along
+PARKED_EVERY_S = 600.0
+_MALFORMED = (400, 413, 422)
+
+log = structlog.get_logger()
+
+
+class _Head(Struct, frozen=True):
+    record_id: str
+    estate: str
+
+
+_HEAD = msgspec.json.Decoder(_Head)
+
+
+class Forwarder(threading.Thread):
+    """One thread; it reads the journal by a connection of its own.
+
+    Args:
+        path: the journal's file.
+        client: this thread's connection.
+        mark: hands over what the backend has answered; written with the journal's next commit.
+        link: shared state.
+        monotonic: seconds.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        client: BackendClient,
+        mark: Callable[[Forwarded], None],
+        link: Link,
+        monotonic: Callable[[], float],
+    ) -> None:
+        super().__init__(name="forwarder", daemon=True)
+        self._store = JournalStore(path, read_only=True)
+        self._client, self._mark, self._link, self._monotonic = client, mark, link, monotonic
+        self._position = self._store.forwarded_to()
+        self._parked_at_s = monotonic()
+        self._news = threading.Event()
+        self._stopped = threading.Event()
+        self.forwarded = 0
+        self.parked = 0
+
+    def nudge(self) -> None:
+        """There are new records."""
+        if not self._news.is_set():
+            self._news.set()
+
+    def stop(self) -> None:
+        """Do not wait for news."""
+        self._stopped.set()
+        self._news.set()
+
+    def run(self) -> None:
+        """Send whatever there is, then wait for more."""
+        failures = 0
+        while not self._link.closed:
+            try:
+                while self.step():
+                    failures = 0
+                    self._link.went_well("records")
+                self._retry_parked()
+                self._news.wait(5.0)
+                self._stopped.wait(GATHER_S)
+                self._news.clear()
+            except Exception as error:  # whatever it is, doors go on and the records stay where they are
+                self._link.went_wrong("records", error)
+                self._link.pause(failures)
+                failures += 1
+        self._client.close()
+        self._store.close()
+
+    def step(self) -> bool:
+        """Send one batch; False when there is nothing to send.
+
+        Raises:
+            BackendAwayError: nothing is marked; the same records go again, which changes nothing there.
+            BackendRefusedError: this gateway is not let in.
+        """
+        waiting = self._store.waiting(self._position, BATCH)
+        if not waiting.seqs or self._link.closed:
+            return False
+        parked = self._send(waiting)
+        self._position = waiting.seqs[-1]
+        self.forwarded += len(waiting.seqs) - len(parked)
+        self.parked += len(parked)
+        for seq, reason in parked:
+            log.error("record_refused", seq=seq, reason=reason)
+        self._mark(Forwarded(self._position, tuple(parked)))
+        return True
+
+    def _send(self, waiting: Waiting) -> list[tuple[int, str]]:
+        """Send records; those the backend will never take, with its reason."""
+        heads = [_HEAD.decode(doc) for doc in waiting.docs]
+        try:
+            receipt = self._client.send_records(waiting.docs)
+        except BackendRefusedError as error:
+            if error.status == 403:
+                return self._send_by_estate(waiting, heads, error)
+            if error.status not in _MALFORMED:
+                raise
+            if len(waiting.seqs) == 1:
+                return [(waiting.seqs[0], f"{error.status} {error.reason}")]
+            # One of them is not of the shape the backend takes: find it, so that the others arrive.
+            half = len(waiting.seqs) // 2
+            return self._send(Waiting(waiting.seqs[:half], waiting.docs[:half])) + self._send(
+                Waiting(waiting.seqs[half:], waiting.docs[half:])
+            )
+        refused = {refusal.record_id: refusal.reason for refusal in receipt.refused}
+        missing = {head.record_id for head in heads} - set(receipt.committed) - refused.keys()
+        if missing:
+            raise BackendAwayError(f"{len(missing)} records neither committed nor refused")
+        return [
+            (seq, refused[head.record_id])
+            for seq, head in zip(waiting.seqs, heads, strict=True)
+            if head.record_id in refused
+        ]
+
+    def _send_by_estate(
+        self, waiting: Waiting, heads: list[_Head], error: BackendRefusedError
+    ) -> list[tuple[int, str]]:
+        """One of the estates is outside our scope: its records are parked, the others' go on."""
+        order = sorted(range(len(heads)), key=lambda index: heads[index].estate)
+        parts = [list(part) for _, part in groupby(order, key=lambda index: heads[index].estate)]
+        if len(parts) == 1:
+            return [(seq, f"{error.status} {error.reason}") for seq in waiting.seqs]
+        parked: list[tuple[int, str]] = []
+        for part in parts:
+            parked += self._send(
+                Waiting([waiting.seqs[index] for index in part], [waiting.docs[index] for index in part])
+            )
+        return parked
+
+    def _retry_parked(self) -> None:
+        """What was refused may be welcome later: when the gateway's scope or a door's entry was mended."""
+        now_s = self._monotonic()
+        if now_s - self._parked_at_s < PARKED_EVERY_S:
+            return
+        self._parked_at_s = now_s
+        waiting = self._store.parked(BATCH)
+        if waiting.seqs:
+            still = dict(self._send(waiting))
+            accepted = tuple(seq for seq in waiting.seqs if seq not in still)
+            self._mark(Forwarded(self._position, accepted_after_all=accepted))

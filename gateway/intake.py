@@ -1,0 +1,191 @@
+"""The first half of an event's way: read it, know its device, and know whether it was here before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import structlog
+
+from gateway import causes
+from gateway.answers import Outbox
+from gateway.cases import Batch, Case, DoorRules, Joiners, Reply
+from gateway.clock import GatewayClock
+from gateway.counters import Counters
+from gateway.decision import Attempt, Decision
+from gateway.devices import DeviceBook
+from gateway.drivers import DeviceSign, DoorEvent, Driver, Rejected
+from gateway.journal_store import Entry
+from gateway.recents import Recents, Seen
+from gateway.records import SetAside, event_key, passage_key, passage_name
+from gateway.roster import EstateRoster
+
+CHINA = timezone(timedelta(hours=8))
+
+log = structlog.get_logger()
+
+
+class Intake:
+    """Turns messages into cases to be decided; all else is dealt with here.
+
+    An event that was made before we started may have been answered by the run before us, which was killed
+    before its record reached the disk. It is treated like one that is sent again: there is never a second
+    answer, and a person who is still at the door makes a new event.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        rosters: Mapping[str, EstateRoster],
+        devices: DeviceBook,
+        recents: Recents,
+        clock: GatewayClock,
+        rules: DoorRules,
+        out: Outbox,
+        joiners: Joiners,
+        counters: Counters,
+    ) -> None:
+        self._driver, self._rosters, self._devices, self._recents = driver, rosters, devices, recents
+        self._clock, self._rules, self._out, self._counters = clock, rules, out, counters
+        self._joiners = joiners
+        self._started_s = clock.now_s()
+
+    def take(self, messages: Iterable[tuple[str, bytes]], batch: Batch) -> list[Case]:
+        """Read messages (topic, payload).
+
+        Args:
+            messages: all that has arrived.
+            batch: gets what needs no decision: further frames, and messages set aside.
+        Returns:
+            The events to be decided; their keys are noted as pending.
+        """
+        if step_s := self._clock.step_s():
+            log.warning("clock_was_set", step_s=round(step_s, 3))
+            self._started_s += step_s
+            self._devices.shift(step_s)
+        now_s = self._clock.now_s()
+        today = datetime.fromtimestamp(now_s, CHINA).date()
+        cases: list[Case] = []
+        count = 0
+        for topic, payload in messages:
+            count += 1
+            try:
+                reading = self._driver.read(topic, payload)
+            except Exception:
+                # A driver may be somebody else's package: its fault must not cost a neighbour's event.
+                log.exception("driver_failed", driver=self._driver.name, topic=topic)
+                reading = Rejected(None, "driver_failed", len(payload))
+            if isinstance(reading, DoorEvent):
+                case = self._event(reading, now_s, today, batch)
+                if case is not None:
+                    cases.append(case)
+            elif isinstance(reading, DeviceSign):
+                self._sign(reading, now_s)
+            else:
+                self._set_aside(reading, now_s, batch)
+        self._counters.messages += count
+        return cases
+
+    def _event(self, event: DoorEvent, now_s: float, today: date, batch: Batch) -> Case | None:
+        self._counters.events += 1
+        address = event.address
+        roster = self._rosters.get(address.estate)
+        door = roster.doors.get(address.device) if roster is not None else None
+        if roster is None or door is None:
+            self._unknown_device(event, roster, now_s, batch)
+            return None
+        device = self._devices.device(address)
+        self._devices.heard(device, now_s)
+        key = event_key(address, event.event_id)
+        if self._known(event, key):
+            return None
+        passage = passage_name(event)
+        keys: tuple[str, ...] = (key,)
+        if event.track is not None and (whole := passage_key(address, passage)) != key:
+            if self._joins(event, keys, whole, batch):
+                return None
+            keys = (key, whole)
+        self._recents.set(keys, Seen.PENDING)
+        timing = device.clock.judge(event.at_s, now_s, self._rules.event_age_s_max)
+        early = timing != "skewed" and device.clock.made_at_s(event.at_s) < self._started_s
+        again = event.resent or early
+        attempt = Attempt(door, roster.policy, event.credential, today, timing, again, event.liveness)
+        return Case(event, roster, attempt, passage, keys, now_s)
+
+    def _joins(self, event: DoorEvent, keys: tuple[str, ...], whole: str, batch: Batch) -> bool:
+        """Whether this is a further event of a passage that has its answer: it is known then, and no more."""
+        seen = self._recents.get(whole)
+        if seen is None or (seen is Seen.ANSWERED and event.resent):
+            return False
+        if seen is not Seen.ANSWERED:  # where nothing of the passage is on the disk, it is sent again
+            self._counters.joined += 1
+            self._recents.set(keys, Seen.PENDING)
+            reply = Reply(event.address, event.event_id, None, keys)
+            if seen is Seen.RECORDED:
+                batch.add(Entry(keys), reply)
+            else:
+                self._joiners.add(whole, reply)
+        return True
+
+    def _known(self, event: DoorEvent, key: str) -> bool:
+        seen = self._recents.get(key)
+        if seen is None or (seen is Seen.ANSWERED and event.resent):
+            return False
+        self._counters.repeats += 1
+        if seen is Seen.RECORDED:
+            self._out.confirm(event.address, event.event_id)
+        return True
+
+    def _unknown_device(
+        self, event: DoorEvent, roster: EstateRoster | None, now_s: float, batch: Batch
+    ) -> None:
+        self._out.answer(event.address, event.event_id, Decision(causes.UNKNOWN_DEVICE))
+        if roster is not None and roster.version == 0:
+            # The roster has never arrived, so that nobody can say whose door this is. Not confirmed:
+            # the device keeps the event and sends it again.
+            self._counters.no_roster += 1
+            return
+        reading = Rejected(event.address, causes.UNKNOWN_DEVICE.code, 0, event.event_id)
+        self._set_aside(reading, now_s, batch)
+
+    def _set_aside(self, reading: Rejected, now_s: float, batch: Batch) -> None:
+        self._counters.set_aside[reading.reason] += 1
+        address = reading.address
+        if address is None:
+            return  # nobody's topic: counted, and nobody waits for an answer
+        log.warning(
+            "message_set_aside",
+            estate=address.estate,
+            device=address.device,
+            event_id=reading.event_id,
+            reason=reading.reason,
+            size_bytes=reading.size_bytes,
+        )
+        note = SetAside(
+            address.estate,
+            address.device,
+            reading.event_id,
+            reading.reason,
+            reading.size_bytes,
+            datetime.fromtimestamp(now_s, UTC),
+        )
+        batch.add(Entry((), set_aside=note), Reply(address, reading.event_id, None, ()))
+
+    def _sign(self, sign: DeviceSign, now_s: float) -> None:
+        roster = self._rosters.get(sign.address.estate)
+        if roster is None or sign.address.device not in roster.doors:
+            self._counters.set_aside["sign_of_unknown_device"] += 1
+            return
+        device = self._devices.device(sign.address)
+        if not sign.alive:
+            self._devices.gone(device, now_s)
+            return
+        self._devices.heard(device, now_s)
+        if sign.at_s is not None and device.clock.learn(sign.at_s, now_s):
+            self._devices.clock_moved(device)
+            log.warning(
+                "device_clock_learned",
+                estate=sign.address.estate,
+                device=sign.address.device,
+                offset_s=round(device.clock.offset_s, 3),
+            )

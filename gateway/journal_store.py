@@ -1,0 +1,277 @@
+"""The journal's tables: access records until the backend has them, and the keys of all that was seen.
+
+One SQLite file in WAL mode with `synchronous=FULL`: a commit that has returned is on the disk. Rows are
+written many at a time by single statements over a JSON array, because Python's lock is handed over at
+every statement, and a row as one JSON text, because that is what the backend is sent.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from gateway.records import AccessRecord, SetAside
+
+SET_ASIDE_ROWS_MAX = 10_000
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS record (seq INTEGER PRIMARY KEY, doc TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS seen (key TEXT PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS parked (seq INTEGER PRIMARY KEY, reason TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS set_aside (seq INTEGER PRIMARY KEY, doc TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
+INSERT OR IGNORE INTO meta VALUES ('forwarded_to', 0);
+"""
+_KNOWN = """
+SELECT json_group_array(each.key) FROM json_each(?) AS each
+WHERE EXISTS (SELECT 1 FROM seen WHERE seen.key = each.value)
+"""
+_SEE = "INSERT OR IGNORE INTO seen SELECT value, ?2 FROM json_each(?1)"
+_RECORD = "INSERT INTO record (doc) SELECT value FROM json_each(?)"
+_PUT_ASIDE = "INSERT INTO set_aside (doc) SELECT value FROM json_each(?)"
+
+
+# Made here and not at their first use: msgspec crashes when two threads use a type for the first time.
+_RECORDS = msgspec.json.Decoder(AccessRecord)
+_NOTES = msgspec.json.Decoder(SetAside)
+
+
+class Entry(Struct, frozen=True):
+    """What is written of one message: its keys, and a record or a note that it was set aside."""
+
+    keys: tuple[str, ...]
+    record: AccessRecord | None = None
+    set_aside: SetAside | None = None
+
+
+class Forwarded(Struct, frozen=True):
+    """The backend has answered for every record up to `seq`; the `parked` ones it refused."""
+
+    seq: int
+    parked: tuple[tuple[int, str], ...] = ()
+    accepted_after_all: tuple[int, ...] = ()
+
+
+class Waiting(NamedTuple):
+    """Records to be sent, as the JSON array the backend takes."""
+
+    seqs: list[int]
+    docs: list[str]
+
+
+class Fill(Struct, frozen=True):
+    """How full the journal is."""
+
+    unforwarded: int
+    oldest_unforwarded_at: datetime | None
+    parked: int
+    set_aside: int
+
+
+class JournalStore:
+    """One connection to the journal's file.
+
+    Args:
+        path: the file.
+        synchronous: FULL; OFF exists for the test that proves what FULL is for.
+        pages_max: refuse to grow beyond so many pages, as a full disk would.
+        read_only: for looking at a journal that another process writes.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        synchronous: Literal["FULL", "OFF"] = "FULL",
+        pages_max: int | None = None,
+        read_only: bool = False,
+    ) -> None:
+        self._db = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=10,
+        )
+        if read_only:
+            return
+        self._db.executescript(
+            # Checkpoints are made beside the writing (see JournalKeeper), not in the middle of it.
+            f"PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous}; PRAGMA wal_autocheckpoint=0;"
+            + _SCHEMA
+        )
+        if pages_max is not None:
+            self._db.execute(f"PRAGMA max_page_count={pages_max}")
+
+    def write(self, entries: Sequence[Entry], day: int) -> frozenset[int]:
+        """Write one group in one commit, which is on the disk when this returns.
+
+        Args:
+            entries: no key occurs twice among them.
+            day: days since 1970, for forgetting keys later.
+        Returns:
+            The indexes of entries whose event or passage was known already; of those only a new event's
+            key was written.
+        Raises:
+            sqlite3.Error: nothing was written.
+        """
+        keys = [key for entry in entries for key in entry.keys]
+        owners = [index for index, entry in enumerate(entries) for _ in entry.keys]
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            known = self._write(entries, keys, owners, day)
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._undo()
+            raise
+        return known
+
+    def mark(self, mark: Forwarded) -> None:
+        """Note what the backend has answered."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.execute("UPDATE meta SET value = max(value, ?) WHERE name = 'forwarded_to'", (mark.seq,))
+            self._db.executemany("INSERT OR REPLACE INTO parked VALUES (?, ?)", mark.parked)
+            self._db.executemany(
+                "DELETE FROM parked WHERE seq = ?", [(seq,) for seq in mark.accepted_after_all]
+            )
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._undo()
+            raise
+
+    def purge_records(self, before: datetime, rows: int) -> int:
+        """Delete up to `rows` of the oldest records that are forwarded and older than `before`."""
+        last = self._db.execute(
+            "SELECT max(seq) FROM (SELECT seq, doc FROM record WHERE seq <= ? ORDER BY seq LIMIT ?)"
+            " WHERE doc ->> 'received_at' < ?",
+            (self.forwarded_to(), rows, before.isoformat()),
+        ).fetchone()[0]
+        if last is None:
+            return 0
+        # The newest row stays, so that numbers are never given twice.
+        return self._db.execute(
+            "DELETE FROM record WHERE seq <= ? AND seq < (SELECT max(seq) FROM record)"
+            " AND seq NOT IN (SELECT seq FROM parked)",
+            (last,),
+        ).rowcount
+
+    def purge_set_aside(self) -> None:
+        """Keep only the newest notes of messages set aside."""
+        self._db.execute(
+            "DELETE FROM set_aside WHERE seq <= (SELECT max(seq) FROM set_aside) - ?", (SET_ASIDE_ROWS_MAX,)
+        )
+
+    def purge_keys(self, after: str, before_day: int, rows: int) -> str | None:
+        """Forget old keys among the next `rows` after the key `after`; the last one looked at, or None."""
+        last = self._db.execute(
+            "SELECT max(key) FROM (SELECT key FROM seen WHERE key > ? ORDER BY key LIMIT ?)", (after, rows)
+        ).fetchone()[0]
+        if last is None:
+            return None
+        self._db.execute("DELETE FROM seen WHERE key > ? AND key <= ? AND day < ?", (after, last, before_day))
+        return str(last)
+
+    def checkpoint(self, *, restart: bool) -> None:
+        """Move what the log holds into the file; `restart` also waits for the log to be free again."""
+        self._db.execute(f"PRAGMA wal_checkpoint({'RESTART' if restart else 'PASSIVE'})").fetchall()
+
+    def forwarded_to(self) -> int:
+        """The backend has answered for every record up to this number."""
+        return int(self._db.execute("SELECT value FROM meta WHERE name = 'forwarded_to'").fetchone()[0])
+
+    def waiting(self, after: int, limit: int) -> Waiting:
+        """The next records that the backend has not answered for."""
+        rows = self._db.execute(
+            "SELECT seq, doc FROM record WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
+        ).fetchall()
+        return Waiting([row[0] for row in rows], [row[1] for row in rows])
+
+    def parked(self, limit: int) -> Waiting:
+        """Records that the backend has refused."""
+        rows = self._db.execute(
+            "SELECT seq, doc FROM parked JOIN record USING (seq) ORDER BY seq LIMIT ?", (limit,)
+        ).fetchall()
+        return Waiting([row[0] for row in rows], [row[1] for row in rows])
+
+    def latest(self, limit: int) -> Iterator[tuple[int, AccessRecord, str]]:
+        """The newest records, newest first, each with "waiting", "forwarded" or the reason it is parked."""
+        rows = self._db.execute(
+            "SELECT seq, doc, coalesce((SELECT reason FROM parked WHERE parked.seq = record.seq),"
+            " iif(seq > (SELECT value FROM meta WHERE name = 'forwarded_to'), 'waiting', 'forwarded'))"
+            " FROM record ORDER BY seq DESC LIMIT ?",
+            (limit,),
+        )
+        for seq, doc, state in rows:
+            yield seq, _RECORDS.decode(doc), state
+
+    def latest_set_aside(self, limit: int) -> list[SetAside]:
+        """The newest messages set aside, newest first."""
+        rows = self._db.execute("SELECT doc FROM set_aside ORDER BY seq DESC LIMIT ?", (limit,))
+        return [_NOTES.decode(doc) for (doc,) in rows]
+
+    def newest_at(self) -> datetime | None:
+        """When the newest record was received; our clock never runs behind it."""
+        for _, record, _ in self.latest(1):
+            return record.received_at
+        return None
+
+    def note(self, name: str) -> str | None:
+        """A JSON text kept under a name."""
+        row = self._db.execute("SELECT doc FROM note WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else None
+
+    def put_note(self, name: str, doc: str) -> None:
+        """Keep a JSON text under a name."""
+        self._db.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, doc))
+
+    def fill(self) -> Fill:
+        """How many records wait, and since when."""
+        forwarded_to = self.forwarded_to()
+        # Numbers run on without a gap above the mark, so that nothing has to be counted.
+        count, oldest = self._db.execute(
+            "SELECT coalesce(max(seq), ?1) - ?1,"
+            " (SELECT doc ->> 'received_at' FROM record WHERE seq > ?1 ORDER BY seq LIMIT 1) FROM record",
+            (forwarded_to,),
+        ).fetchone()
+        parked, set_aside = self._db.execute(
+            "SELECT (SELECT count(*) FROM parked), (SELECT count(*) FROM set_aside)"
+        ).fetchone()
+        return Fill(max(0, count), datetime.fromisoformat(oldest) if oldest else None, parked, set_aside)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def _write(
+        self, entries: Sequence[Entry], keys: list[str], owners: list[int], day: int
+    ) -> frozenset[int]:
+        text = msgspec.json.encode(keys).decode()
+        found = self._db.execute(_KNOWN, (text,)).fetchone()[0]
+        known = frozenset(owners[place] for place in msgspec.json.decode(found)) if found != "[]" else _NONE
+        self._db.execute(_SEE, (text, day))
+        records = [
+            entry.record
+            for index, entry in enumerate(entries)
+            if entry.record is not None and index not in known
+        ]
+        if records:
+            self._db.execute(_RECORD, (msgspec.json.encode(records).decode(),))
+        notes = [entry.set_aside for entry in entries if entry.set_aside is not None]
+        if notes:
+            self._db.execute(_PUT_ASIDE, (msgspec.json.encode(notes).decode(),))
+        return known
+
+    def _undo(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+
+_NONE: frozenset[int] = frozenset()

@@ -1,0 +1,229 @@
+"""The people a door may know, and whom a passage belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from gateway.matching.calibration import FPIR, Calibration, from_gallery
+from gateway.matching.scoring import Ranking, rank, scores_of_named
+from gateway.matching.table import ThresholdTable, load_table
+from gateway.matching.templates import (
+    DIMENSION,
+    DLIB_ENCODER,
+    Floats,
+    StoredTemplate,
+    TemplateShapeError,
+    fuse,
+    fuse_tracks,
+)
+
+Verdict = Literal["match", "unsure", "unknown"]
+
+# From so many people on, a gallery is calibrated on itself; below, the table serves.
+COHORT_MIN = 300
+
+
+class NoCalibrationError(ValueError):
+    """Nothing says from which score a face of this encoder may open a door."""
+
+    def __init__(self, encoder: str, fpir: float, people: int) -> None:
+        self.encoder, self.fpir, self.people = encoder, fpir, people
+        super().__init__(
+            f"编码器 {encoder} 在误识率 {fpir} 下没有可用的阈值（库中 {people} 人）；请提供该编码器的阈值表"
+            f"  |  no thresholds for encoder {encoder} at FPIR {fpir} with {people} people: "
+            "give a table measured with that encoder"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Whom a passage belongs to.
+
+    Attributes:
+        person_id: the nearest person when the verdict is "match" or "unsure"; nobody when "unknown",
+            so that a stranger leaves no trace of whom they resemble.
+        score: of the nearest person; higher is more alike, see `gateway.matching.scoring`.
+        runner_up_score: of the second.
+        verdict: "match" may open; "unsure" asks for a card; "unknown" is a stranger.
+    """
+
+    person_id: str | None
+    score: float
+    runner_up_score: float
+    verdict: Verdict
+
+
+NOBODY = Match(None, -2.0, -2.0, "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """People of one encoder, ready to be compared with.
+
+    Attributes:
+        person_ids: N, one a row.
+        rows: float32 unit vectors, shape (N, dimension).
+        encoder: what made them; frames of another encoder must not be asked here.
+        calibration: the thresholds; None for an empty gallery.
+    """
+
+    person_ids: tuple[str, ...]
+    rows: Floats = field(repr=False)
+    encoder: str
+    calibration: Calibration | None
+    _places: dict[str, int] = field(repr=False)
+
+    @classmethod
+    def build(
+        cls,
+        people: Iterable[StoredTemplate],
+        *,
+        encoder: str = DLIB_ENCODER,
+        fpir: float = FPIR,
+        table: ThresholdTable | None = None,
+        cohort_min: int = COHORT_MIN,
+        calibration: Calibration | None = None,
+    ) -> Gallery:
+        """Line up the people of one encoder and find their thresholds.
+
+        Args:
+            people: of any encoder; those of others are left out.
+            encoder: the one the doors' frames are made with.
+            fpir: the stated share of strangers that may be let in as somebody.
+            table: for galleries below `cohort_min`; the packaged one if None.
+            cohort_min: from so many people on, they are their own yardstick.
+            calibration: thresholds found elsewhere, such as for a larger gallery this one is a part of.
+        Raises:
+            NoCalibrationError: too few people, and no table for this encoder and rate.
+        """
+        chosen = [person for person in people if person.encoder == encoder]
+        if not chosen:
+            return cls((), np.empty((0, DIMENSION), np.float32), encoder, None, {})
+        rows = np.ascontiguousarray(np.stack([person.template for person in chosen]), np.float32)
+        if calibration is None:
+            calibration = _calibrate(chosen, rows, encoder, fpir, table, cohort_min)
+        ids = tuple(person.person_id for person in chosen)
+        return cls(ids, rows, encoder, calibration, {person: row for row, person in enumerate(ids)})
+
+    def __len__(self) -> int:
+        return len(self.person_ids)
+
+    def part(self, person_ids: Collection[str]) -> Gallery:
+        """The gallery of a door that only these may pass, such as its building's.
+
+        It keeps the whole gallery's thresholds: a stranger comes near to somebody of a part less often
+        than to somebody of the whole, so they are at least as strict as its own would be.
+        """
+        places = [place for person, place in self._places.items() if person in person_ids]
+        ids = tuple(self.person_ids[place] for place in places)
+        return Gallery(
+            ids,
+            np.ascontiguousarray(self.rows[places]),
+            self.encoder,
+            self.calibration if ids else None,
+            {person: row for row, person in enumerate(ids)},
+        )
+
+    def match(self, probes: Floats) -> Match:
+        """Whom the frames of one passage belong to.
+
+        Args:
+            probes: float32, shape (frames, dimension), unfused, of this gallery's encoder.
+        Raises:
+            TemplateShapeError: not of that shape, not finite, or zero.
+        """
+        vector = fuse(probes)
+        if vector.shape != (self.rows.shape[1],):
+            raise TemplateShapeError(np.shape(probes), f"维数应为 {self.rows.shape[1]} (wrong dimension)")
+        if self.calibration is None:
+            return NOBODY
+        frames = np.atleast_2d(probes).shape[0]
+        return self._verdicts(rank(vector[None], self.rows), [frames])[0]
+
+    def match_batch(self, tracks: Sequence[Floats]) -> list[Match]:
+        """`match` for several passages, in one product; one that is no template is unknown.
+
+        Args:
+            tracks: each float32, shape (frames, dimension).
+        """
+        answers = [NOBODY] * len(tracks)
+        vectors, kept = fuse_tracks(tracks, self.rows.shape[1])
+        if self.calibration is None or not kept:
+            return answers
+        ranking = rank(vectors, self.rows)
+        frames = [np.atleast_2d(tracks[index]).shape[0] for index in kept]
+        for index, answer in zip(kept, self._verdicts(ranking, frames), strict=True):
+            answers[index] = answer
+        return answers
+
+    def confirms(self, person_id: str, probes: Floats) -> bool:
+        """Whether the face is that of the person whose card was shown (1:1, at its own threshold).
+
+        Raises:
+            TemplateShapeError: as `match`.
+        """
+        vector = fuse(probes)
+        place = self._places.get(person_id)
+        if place is None or self.calibration is None:
+            return False
+        reached = scores_of_named(vector[None], self.rows, np.array([place]))[0]
+        return bool(reached >= self.calibration.threshold(np.atleast_2d(probes).shape[0]).confirm_min)
+
+    def known_as(self, views: Floats, person_id: str) -> str | None:
+        """Somebody else who is enrolled with this face already, or None.
+
+        Unlike at the door, a second person nearby makes no doubt: it is for a human to look at.
+
+        Args:
+            views: float32, shape (photos, dimension), photographs of one face.
+            person_id: who it is said to be, left out of the search.
+        """
+        place = self._places.get(person_id)
+        if self.calibration is None or len(self) == (place is not None):
+            return None
+        exclude = np.array([place]) if place is not None else None
+        ranking = rank(fuse(views)[None], self.rows, exclude=exclude)
+        if ranking.scores()[0] < self.calibration.threshold(len(views)).accept_min:
+            return None
+        return self.person_ids[int(ranking.best[0])]
+
+    def _verdicts(self, ranking: Ranking, frames: Sequence[int]) -> list[Match]:
+        if self.calibration is None:
+            return [NOBODY] * len(frames)
+        margin_min = self.calibration.margin_min
+        answers = []
+        for best, score, second, margin, count in zip(
+            ranking.best.tolist(),
+            ranking.scores().tolist(),
+            ranking.runner_up_scores().tolist(),
+            ranking.margins().tolist(),
+            frames,
+            strict=True,
+        ):
+            threshold = self.calibration.threshold(count)
+            if score < threshold.unsure_min:
+                answers.append(Match(None, score, second, "unknown"))
+            else:
+                sure = score >= threshold.accept_min and margin >= margin_min
+                answers.append(Match(self.person_ids[best], score, second, "match" if sure else "unsure"))
+        return answers
+
+
+def _calibrate(
+    people: Sequence[StoredTemplate],
+    rows: Floats,
+    encoder: str,
+    fpir: float,
+    table: ThresholdTable | None,
+    cohort_min: int,
+) -> Calibration:
+    if len(people) >= cohort_min:
+        return Calibration(fpir, from_gallery(people, rows, fpir), "gallery", len(people))
+    table = table if table is not None else load_table()
+    if not table.holds_for(encoder, fpir):
+        raise NoCalibrationError(encoder, fpir, len(people))
+    return table.calibration(len(people))

@@ -1,0 +1,175 @@
+"""Runs a gateway that `gateway.assembly` has put together: its loop, its start and its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from gateway.broker import Broker
+from gateway.city import City
+from gateway.clock import GatewayClock
+from gateway.devices import DeviceBook
+from gateway.health import Health
+from gateway.inspection import Inspector
+from gateway.journal import Journal
+from gateway.journal_keeper import JournalKeeper
+from gateway.loop import Loop
+from gateway.metrics import MetricsServer
+from gateway.photographs import Photographer
+from gateway.pipeline import Pipeline
+from gateway.recognition import GalleryKeeper
+from gateway.roster_store import RosterStore
+
+CLOCKS_NOTE = "device-clocks"
+FEW_MESSAGES = 32
+COMMIT_WAIT_S = 0.002
+STOP_S_MAX = 6.0  # to finish what was taken in; a photograph may take most of it
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a gateway is made of."""
+
+    loop: Loop
+    broker: Broker
+    pipeline: Pipeline
+    journal: Journal
+    keeper: JournalKeeper
+    clock: GatewayClock
+    devices: DeviceBook
+    photographer: Photographer
+    gallery_keeper: GalleryKeeper | None
+    city: City
+    roster_store: RosterStore
+    inspector: Inspector
+    metrics: MetricsServer | None
+
+
+class Service:
+    """One gateway; `run` belongs to the process's main thread."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._stopping = self._failed = False
+        self._due_s = float("inf")
+        self._next_second_s = 0.0
+        self._kept_clocks = parts.devices.clocks()
+
+    def run(self, started: Callable[[], None] = lambda: None) -> bool:
+        """Serve until `stop`; True when it ended as it should.
+
+        Args:
+            started: called once everything runs and the broker has been tried.
+        """
+        before = threading.excepthook
+        threading.excepthook = self._thread_failed
+        try:
+            self._start()
+            started()
+            while not self._stopping:
+                self._turn()
+            self._drain()
+        finally:
+            self._close()
+            threading.excepthook = before
+        return not self._failed
+
+    def stop(self) -> None:
+        """End soon; what was taken in is finished first. May be called from anywhere, also by a signal."""
+        self._parts.loop.post(self._begin_stop)
+
+    def health(self) -> Health:
+        """What the gateway says of itself, asked from another thread.
+
+        Raises:
+            LoopSilentError: the loop does not answer.
+        """
+        return self._parts.loop.ask(self._parts.inspector.look)
+
+    def _start(self) -> None:
+        parts = self._parts
+        parts.journal.start()
+        parts.keeper.start()
+        parts.photographer.watch(parts.loop, parts.pipeline.encoded)
+        if parts.gallery_keeper is not None:
+            parts.gallery_keeper.start()
+        parts.city.start()
+        parts.broker.connect_if_due(time.monotonic())
+        if parts.metrics is not None:
+            parts.metrics.start()
+        log.info("gateway_started", gateway=parts.inspector.gateway_id)
+
+    def _turn(self) -> None:
+        parts = self._parts
+        now_s = time.monotonic()
+        parts.broker.connect_if_due(now_s)
+        if now_s >= self._next_second_s:
+            self._next_second_s = now_s + 1.0
+            self._each_second(now_s)
+        parts.broker.watch()
+        parts.loop.turn(min(self._due_s, self._next_second_s, parts.broker.retry_at_s) - now_s)
+        if arrived := parts.broker.take():
+            parts.pipeline.take(arrived)
+        self._finish_turn()
+        if 0 < len(arrived) <= FEW_MESSAGES and parts.journal.held_entries:
+            # Few doors, and the disk is at work: their answers wait for it, and what arrives meanwhile is
+            # then dealt with at once. Reading on would cost a commit for each, and the time of a wake.
+            parts.loop.wait_for_posts(COMMIT_WAIT_S)
+            self._finish_turn()
+
+    def _finish_turn(self) -> None:
+        due_s = self._parts.pipeline.tick()
+        self._due_s = due_s if due_s is not None else float("inf")
+        self._parts.broker.flush()
+
+    def _each_second(self, now_s: float) -> None:
+        parts = self._parts
+        parts.broker.tick(now_s)
+        parts.devices.find_silent(parts.clock.now_s())
+        clocks = parts.devices.clocks()
+        if clocks != self._kept_clocks:
+            self._kept_clocks = clocks
+            doc = msgspec.json.encode(clocks).decode()
+            parts.journal.do(lambda store: store.put_note(CLOCKS_NOTE, doc))
+
+    def _begin_stop(self) -> None:
+        self._stopping = True
+
+    def _drain(self) -> None:
+        """Finish what was taken in, and say so to the devices; nothing new is read."""
+        parts = self._parts
+        parts.broker.stop_reading()
+        deadline_s = time.monotonic() + STOP_S_MAX
+        while (parts.pipeline.unsettled or parts.broker.wants_write) and time.monotonic() < deadline_s:
+            parts.loop.turn(0.02)
+            self._finish_turn()
+        log.info("gateway_stopped", unsettled=parts.pipeline.unsettled)
+
+    def _close(self) -> None:
+        parts = self._parts
+        parts.broker.close()
+        parts.city.close()
+        if parts.gallery_keeper is not None:
+            parts.gallery_keeper.stop()
+        if parts.metrics is not None:
+            parts.metrics.close()
+        parts.photographer.close()
+        parts.journal.close()
+        parts.keeper.close()
+        parts.roster_store.close()
+        parts.loop.close()
+
+    def _thread_failed(self, failure: threading.ExceptHookArgs) -> None:
+        """A thread has ended by a fault of ours: end as well, so that a supervisor starts us afresh."""
+        name = failure.thread.name if failure.thread is not None else "?"
+        trace = (failure.exc_type, failure.exc_value, failure.exc_traceback)
+        log.error("thread_failed", thread=name, exc_info=trace)
+        self._failed = True
+        self.stop()

@@ -1,0 +1,190 @@
+"""The gateway's configuration: config/gateway.toml, with overrides ESTATE_GATEWAY_<SECTION>_<KEY>."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from msgspec import Meta, Struct, structs
+
+from estate.config import SettingsError, is_loopback, load_settings, read_secret
+from gateway.cases import DoorRules
+from gateway.mqtt import BrokerAddress
+
+PREFIX = "ESTATE_GATEWAY"
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class GatewaySection(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who we are and what we serve."""
+
+    id: str
+    estates: Annotated[list[str], Meta(min_length=1)]
+    state_folder: str
+
+
+class BrokerSection(Struct, frozen=True, forbid_unknown_fields=True):
+    """The MQTT broker on the estate's LAN."""
+
+    host: str = "127.0.0.1"
+    port: Port = 1883
+    username: str = ""
+    password_file: str = ""
+    tls_ca_file: str = ""
+    topic_root: str = "estate"
+
+
+class BackendSection(Struct, frozen=True, forbid_unknown_fields=True):
+    """The city side; an empty url runs the gateway on its own."""
+
+    url: str = ""
+    credential_file: str = ""
+    tls_ca_file: str = ""
+
+
+class JournalSection(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long records are kept, and how long an answer waits for the disk."""
+
+    hours: Annotated[int, Meta(ge=1, le=24 * 366)] = 720
+    answer_wait_ms: Annotated[int, Meta(ge=0, le=1000)] = 10
+
+
+class DoorsSection(Struct, frozen=True, forbid_unknown_fields=True):
+    """The times that doors live by."""
+
+    open_within_ms: Annotated[int, Meta(ge=100, le=30_000)] = 5_000
+    event_age_s_max: Annotated[float, Meta(gt=0, le=60)] = 10.0
+
+
+class FacesSection(Struct, frozen=True, forbid_unknown_fields=True):
+    """The vault and the encoder of photographs."""
+
+    workers: Annotated[int, Meta(ge=0, le=64)] = 1  # 0: photographs are not encoded, doors ask for a card
+    queue_limit: Annotated[int, Meta(ge=1, le=1000)] = 8
+    fpir: Annotated[float, Meta(gt=0, lt=1)] = 0.003
+    vault_key_file: str = ""
+
+
+class MetricsSection(Struct, frozen=True, forbid_unknown_fields=True):
+    """Health and Prometheus metrics; port 0 is off."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 9470
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """All of it."""
+
+    gateway: GatewaySection
+    broker: BrokerSection = BrokerSection()
+    backend: BackendSection = BackendSection()
+    journal: JournalSection = JournalSection()
+    doors: DoorsSection = DoorsSection()
+    faces: FacesSection = FacesSection()
+    metrics: MetricsSection = MetricsSection()
+
+    @property
+    def state_folder(self) -> Path:
+        """Where journal, roster copy and vault live."""
+        return Path(self.gateway.state_folder)
+
+    @property
+    def rules(self) -> DoorRules:
+        """The times that doors live by."""
+        return DoorRules(
+            self.journal.answer_wait_ms / 1000, self.doors.open_within_ms, self.doors.event_age_s_max
+        )
+
+
+def read_settings(
+    path: Path, estates: list[str] | None = None, environment: Mapping[str, str] | None = None
+) -> Settings:
+    """Read and check the configuration.
+
+    Args:
+        path: the TOML file.
+        estates: serve only these of the file's estates.
+        environment: defaults to the process's own.
+    Raises:
+        SettingsError: with file, key and reason.
+    """
+    settings = load_settings(Settings, path, PREFIX, environment)
+    if estates is not None:
+        strangers = sorted(set(estates) - set(settings.gateway.estates))
+        if strangers or not estates:
+            reason = f"配置中没有这些小区 (not among gateway.estates): {', '.join(strangers) or '-'}"
+            raise SettingsError(str(path), "--estates", reason)
+        settings = structs.replace(settings, gateway=structs.replace(settings.gateway, estates=estates))
+    _check(settings, str(path))
+    return settings
+
+
+def broker_address(settings: Settings) -> BrokerAddress:
+    """The broker with our password read from its file.
+
+    Raises:
+        SettingsError: the password's file cannot be read.
+    """
+    broker = settings.broker
+    password = (
+        read_secret(Path(broker.password_file), "broker.password_file") if broker.password_file else None
+    )
+    authority = Path(broker.tls_ca_file) if broker.tls_ca_file else None
+    return BrokerAddress(
+        broker.host,
+        broker.port,
+        f"gateway-{settings.gateway.id}",
+        broker.username or None,
+        password,
+        authority,
+    )
+
+
+def backend_credential(settings: Settings) -> str:
+    """The credential `<gateway id>.<secret>` from its file.
+
+    Raises:
+        SettingsError: it cannot be read, or is another gateway's.
+    """
+    source = settings.backend.credential_file
+    credential = read_secret(Path(source), "backend.credential_file")
+    if not credential.startswith(settings.gateway.id + "."):
+        reason = f"不是网关 {settings.gateway.id} 的凭据 (not the credential of this gateway)"
+        raise SettingsError(source, "backend.credential_file", reason)
+    return credential
+
+
+def _check(settings: Settings, source: str) -> None:
+    def refuse(key: str, reason: str) -> None:
+        raise SettingsError(source, key, reason)
+
+    for key, names in (
+        ("gateway.id", [settings.gateway.id]),
+        ("gateway.estates", settings.gateway.estates),
+        ("broker.topic_root", settings.broker.topic_root.split("/")),
+    ):
+        if wrong := [name for name in names if not _NAME.fullmatch(name)]:
+            refuse(key, f"只能用小写字母、数字和连字符 (lower-case letters, digits, hyphens): {wrong[0]!r}")
+    if len(set(settings.gateway.estates)) != len(settings.gateway.estates):
+        refuse("gateway.estates", "有重复 (an estate stands twice)")
+    broker, backend = settings.broker, settings.backend
+    if not is_loopback(broker.host) and not broker.tls_ca_file:
+        refuse("broker.tls_ca_file", "本机以外的地址必须用 TLS (an address beyond this machine needs TLS)")
+    if broker.password_file and not broker.username:
+        refuse("broker.username", "有密码而没有用户名 (a password without a user name)")
+    if not backend.url:
+        return
+    url = urlsplit(backend.url)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        refuse("backend.url", "应为 http(s)://主机[:端口] (expected http(s)://host[:port])")
+    elif url.scheme == "http" and not is_loopback(url.hostname):
+        refuse("backend.url", "本机以外的地址必须用 https (an address beyond this machine needs https)")
+    if not backend.credential_file:
+        refuse("backend.credential_file", "缺少凭据文件 (the credential's file is missing)")
+    if not settings.faces.vault_key_file:
+        refuse("faces.vault_key_file", "卡号密钥要加密保存，需要它 (it encrypts the cards' keys; needed)")

@@ -1,0 +1,227 @@
+"""What is confirmed is never lost: whatever is killed, unplugged or full."""
+
+from __future__ import annotations
+
+import random
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from estate.embedded.broker import Broker, MosquittoBroker
+from estate.processes import wait_until
+from tests.integration.gateway.city import FakeCity
+from tests.integration.gateway.conftest import CARD, ESTATE, GATEWAY, PASSWORD, Gateway, users
+from tests.integration.gateway.doors import Door
+
+SEED = 20_260_901
+
+
+def settle(door: Door, events: list[str], seconds: float = 40.0) -> None:
+    """Send again what is not recorded, as a device does, until everything is."""
+    deadline = time.monotonic() + seconds
+    while missing := [event for event in events if event not in set(door.recorded)]:
+        assert time.monotonic() < deadline, f"{len(missing)} of {len(events)} never recorded"
+        for event in missing:
+            door.send({"id": event, "kind": "card", "card": CARD, "resent": True})
+        seen = len(door.recorded)
+        wait_until(lambda seen=seen: len(door.recorded) > seen, 20, "nothing was recorded")  # type: ignore[misc]
+
+
+def openings(door: Door) -> dict[str, int]:
+    return {
+        event: sum(answer["outcome"] == "open" for answer in answers)
+        for event, answers in door.answers.items()
+    }
+
+
+def test_kill_minus_nine_in_a_stream_loses_nothing_confirmed_and_opens_nothing_twice(
+    still_gateway: Gateway, mosquitto: Broker, city: FakeCity
+) -> None:
+    gateway, chance = still_gateway, random.Random(SEED)
+    gateway.start()
+    gateway.wait_rosters()
+    door = Door(ESTATE, "test-1-gate", PASSWORD, mosquitto.port)
+    events: list[str] = []
+    for _ in range(3):
+        for _ in range(200):
+            events.append(door.card(CARD))
+            if chance.random() < 0.1:  # the device is impatient, or the network doubles
+                door.send({"id": chance.choice(events), "kind": "card", "card": CARD, "resent": True})
+        few = len(set(door.recorded)) + chance.randrange(20, 150)
+        wait_until(lambda few=few: len(set(door.recorded)) >= few, 20, "no confirmations")  # type: ignore[misc]
+        gateway.kill()
+        confirmed = set(door.recorded)
+        gateway.start()
+        gateway.wait_rosters()
+    settle(door, events)
+    records = city.wait_records(len(events), 30)
+    found = [event for record in records for event in record["events"]]
+    assert sorted(found) == sorted(events)
+    assert confirmed <= set(found)
+    assert max(openings(door).values()) == 1
+    assert all(len({str(one) for one in answers}) == 1 for answers in door.answers.values())
+    door.close()
+
+
+def test_with_the_city_away_residents_get_in_and_the_records_arrive_later_in_order(
+    gateway: Gateway, gate: Door, city: FakeCity
+) -> None:
+    city.stop()
+    events = [gate.card(CARD) for _ in range(50)]
+    for event in events:
+        assert gate.wait_answer(event)["outcome"] == "open"
+        gate.wait_recorded(event)
+    gateway.wait(lambda health: any(not link["ok"] for link in health["backend"].values()), "the lost link")
+    gateway.wait(lambda health: health["buffer"]["rows"]["unforwarded"] == 50, "the waiting records")
+    city.is_down = False
+    city.start()
+    assert [record["events"][0] for record in city.wait_records(50, 30)] == events
+
+
+def test_after_a_restart_without_the_city_cards_still_open(
+    gateway: Gateway, gate: Door, city: FakeCity
+) -> None:
+    city.stop()
+    assert gateway.stop() == 0
+    gateway.start()
+    assert gate.wait_answer(gate.card(CARD))["outcome"] == "open"
+
+
+def test_with_a_full_disk_doors_are_answered_nothing_is_confirmed_and_all_of_it_shows(
+    gateway: Gateway, gate: Door, city: FakeCity
+) -> None:
+    before = gate.card(CARD)
+    gate.wait_recorded(before)
+    log_bytes = (gateway.state / "journal.db-wal").stat().st_size
+    unlimited = resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE)
+    # No file of the gateway may grow from here on, as on a full disk.
+    resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (log_bytes, unlimited[1]))
+    during = [gate.card(CARD) for _ in range(20)]
+    for event in during:
+        assert gate.wait_answer(event)["outcome"] == "open"
+    gateway.wait(lambda health: not health["journal"]["ok"], "the stalled journal")
+    assert gateway.health()["state"] == "impaired"
+    unconfirmed = [event for event in during if event not in gate.recorded]
+    assert unconfirmed
+    resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, unlimited)
+    for event in during:
+        gate.wait_recorded(event)
+    gateway.wait(lambda health: health["journal"]["ok"], "the journal writes again")
+    assert sorted(event for record in city.wait_records(21) for event in record["events"]) == sorted(
+        [before, *during]
+    )
+    assert set(openings(gate).values()) == {1}
+
+
+@pytest.fixture
+def own_broker(servers_folder: Path) -> Iterator[Broker]:
+    """One that the test may kill."""
+    with MosquittoBroker(servers_folder / "fragile", 0, users()) as broker:
+        yield broker
+
+
+def test_kill_minus_nine_of_the_broker_loses_nothing_confirmed(
+    tmp_path: Path, own_broker: Broker, city: FakeCity
+) -> None:
+    gateway = Gateway(tmp_path, own_broker, city, {})
+    gateway.start()
+    gateway.wait_rosters()
+    door = Door(ESTATE, "test-1-gate", PASSWORD, own_broker.port)
+    events = [door.card(CARD) for _ in range(100)]
+    door.wait_recorded(events[20])
+    own_broker.kill()
+    gateway.wait(lambda health: not health["broker"]["connected"], "the lost broker")
+    own_broker.start()
+    gateway.wait(lambda health: health["broker"]["connected"], "the broker again")
+    settle(door, events)
+    assert sorted(event for record in city.wait_records(100) for event in record["events"]) == sorted(events)
+    assert max(openings(door).values()) == 1
+    door.close()
+    gateway.close()
+
+
+def test_a_stop_finishes_what_was_taken_in(still_gateway: Gateway, mosquitto: Broker, city: FakeCity) -> None:
+    gateway = still_gateway
+    gateway.start()
+    gateway.wait_rosters()
+    door = Door(ESTATE, "test-1-gate", PASSWORD, mosquitto.port)
+    events = [door.card(CARD) for _ in range(300)]
+    door.wait_recorded(events[0])
+    assert gateway.stop() == 0
+    gateway.start()
+    settle(door, events)
+    assert sorted(event for record in city.wait_records(300) for event in record["events"]) == sorted(events)
+    assert max(openings(door).values()) == 1
+    door.close()
+
+
+def test_a_refused_credential_stops_no_door_and_is_shown(
+    still_gateway: Gateway, mosquitto: Broker, city: FakeCity
+) -> None:
+    gateway = still_gateway
+    gateway.start()
+    gateway.wait_rosters()
+    city.credential = f"{GATEWAY}.another-secret"
+    door = Door(ESTATE, "test-1-gate", PASSWORD, mosquitto.port)
+    event = door.card(CARD)
+    assert door.wait_answer(event)["outcome"] == "open"
+    gateway.wait(
+        lambda health: any("401" in link["reason"] for link in health["backend"].values()), "the refusal"
+    )
+    city.credential = f"{GATEWAY}.a-secret-of-this-test"
+    assert city.wait_records(1, 30)[0]["events"] == [event]
+    door.close()
+
+
+def test_an_estate_outside_our_scope_holds_up_no_other(
+    still_gateway: Gateway, mosquitto: Broker, city: FakeCity
+) -> None:
+    city.foreign_estates.add("test-2")
+    still_gateway.start()
+    still_gateway.wait(
+        lambda health: "403" in health["backend"].get("roster:test-2", {"reason": ""})["reason"],
+        "the refusal",
+    )
+    still_gateway.wait(
+        lambda health: health["estates"][0]["has_card_key"] and health["estates"][0]["people"],
+        "the other estate",
+    )
+    door = Door(ESTATE, "test-1-gate", PASSWORD, mosquitto.port)
+    assert door.wait_answer(door.card(CARD))["outcome"] == "open"
+    stranger = Door("test-2", "test-2-gate", PASSWORD, mosquitto.port)
+    event = stranger.card(CARD)
+    assert stranger.wait_answer(event)["cause"] == "unknown_device"
+    assert event not in stranger.recorded  # its roster has not arrived: the device keeps the event
+    city.foreign_estates.clear()
+    settle(stranger, [event])
+    assert [record["cause"] for record in city.wait_records(2, 30)] == ["granted", "answer_unknown"]
+    door.close()
+    stranger.close()
+
+
+def test_a_refused_record_is_parked_shown_and_holds_up_no_other(
+    gateway: Gateway, gate: Door, city: FakeCity
+) -> None:
+    city.refuse_records["unknown_card"] = "unknown_door"
+    events = [gate.card(CARD), gate.card("04nobody"), gate.card(CARD)]
+    records = city.wait_records(2)
+    assert [record["events"][0] for record in records] == [events[0], events[2]]
+    gateway.wait(lambda health: health["buffer"]["rows"]["parked"] == 1, "the parked record")
+    listed = gateway.command("journal", "list")
+    assert listed.returncode == 0
+    assert "unknown_door" in listed.stdout
+
+
+def test_a_city_that_went_back_in_time_is_asked_for_everything(
+    gateway: Gateway, gate: Door, city: FakeCity
+) -> None:
+    city.restore_from_earlier(ESTATE, keep=3)
+    gateway.wait(
+        lambda health: (health["estates"][0]["roster_version"], health["estates"][0]["people"]) == (3, 0),
+        "the roster of that time",
+        seconds=40,
+    )
+    assert gate.wait_answer(gate.card(CARD))["cause"] == "unknown_card"
