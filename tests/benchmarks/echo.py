@@ -11,6 +11,8 @@ import sys
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from tests.benchmarks.load import send_at_once
+
 EVENT_ID = re.compile(rb'"id":"b\d+"')
 
 
@@ -28,6 +30,7 @@ def main(port: int, user: str, password: str, root: str) -> None:
     client.on_connect = lambda echo, *_: echo.subscribe(f"{root}/+/+/event", 1)
     client.on_subscribe = lambda *_: print("ready", flush=True)
     client.on_message = answer
+    client.on_socket_open = send_at_once
     client.connect("127.0.0.1", port)
     client.loop_forever()
 

@@ -48,7 +48,7 @@ def measure(folder: Path) -> Iterator[Figure]:
             ours / ROUNDS,
             "entries/s",
             bare / ROUNDS,
-            f"{CONNECTIONS} processes, a connection and a book each, 2 postings an entry, 1 entry a commit, fsync on, "
+            f"{CONNECTIONS} processes, each a connection and a book, 2 postings an entry, 1 entry a commit, "
             f"{ROUNDS} rounds of {SECONDS:.0f} s; floor: the same rows by bare SQL without guards",
         )
 

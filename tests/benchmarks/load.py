@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +27,11 @@ class LoadAddress:
     host: str = "127.0.0.1"
 
 
+def send_at_once(_client: mqtt.Client, _user: object, connection: socket.socket) -> None:
+    """Small packets leave without waiting for more."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 EventMaker = Callable[[int], tuple[str, bytes]]
 """Number of the event → (topic, payload); the payload's id is `b<number>`."""
 
@@ -46,6 +52,7 @@ class _Load:
         self.client.on_subscribe = lambda *_: ready.set()
         self.client.on_message = self._on_message
         self.after_answer: Callable[[int], None] = lambda _: None
+        self.client.on_socket_open = send_at_once
         self.client.connect(address.host, address.port)
         self.client.loop_start()
         if not ready.wait(10):

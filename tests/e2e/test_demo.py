@@ -69,19 +69,15 @@ def refuse_changes_to_posted_rows(folder: Path) -> None:
     )
     unbalanced = (
         "WITH one AS (INSERT INTO journal_entry (book_id, event_kind, event_key, effective_on, posted_at,"
-        " line_count, total_fen, summary_zh, actor) SELECT min(book_id), 'drill', 'drill', current_date, now(),"
-        " 2, 2, '-', '-' FROM book RETURNING entry_id)"
+        " line_count, total_fen, summary_zh, actor) SELECT min(book_id), 'drill', 'drill', current_date,"
+        " now(), 2, 2, '-', '-' FROM book RETURNING entry_id)"
         " INSERT INTO posting (entry_id, line_no, account_code, debit_fen, credit_fen)"
         " SELECT entry_id, 1, '1212.01', 2, 0 FROM one UNION ALL SELECT entry_id, 2, '2103.01', 0, 1 FROM one"
     )
     for role in ("estate_app", "estate_owner"):
         password = (folder / "secrets" / role).read_text().strip()
-        dsn = make_conninfo(
-            host=(folder / "postgres-socket").read_text().strip(),
-            dbname="estate",
-            user=role,
-            password=password,
-        )
+        database = json.loads((folder / "addresses.json").read_text("utf-8"))["database"]
+        dsn = make_conninfo(**database, user=role, password=password)
         with psycopg.connect(dsn, autocommit=True) as connection:
             entries = connection.execute("SELECT count(*), min(entry_id) FROM journal_entry").fetchone()
             assert entries is not None

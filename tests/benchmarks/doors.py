@@ -1,0 +1,246 @@
+"""`doors.*`: faces in, answers out, beside a bare paho echo on the same broker in the same run."""
+
+from __future__ import annotations
+
+import base64
+import multiprocessing
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import requests
+
+from estate.embedded.broker import find_broker
+from estate.embedded.broker_users import BrokerUser
+from estate.processes import free_port, start_child, stop_child, wait_until
+from gateway.matching.templates import DLIB_ENCODER
+from gateway.vault import Vault
+from tests.benchmarks.figures import Figure, figure, percentile
+from tests.benchmarks.load import EventMaker, LoadAddress, answers_per_second, latencies_at_rate
+from tests.integration.gateway.city import FakeCity
+
+ESTATE = "bench"
+GATEWAY = "bench-gateway"
+BUILDINGS, PEOPLE_A_BUILDING, PHOTOS = 20, 100, 3
+DISTINCT_EVENTS = 500
+IN_FLIGHT = 200
+COUNT = 15_000
+ROUNDS = 2
+PACED = ((200.0, 2_000), (500.0, 5_000))
+SECRET = "bench"
+
+Template = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def measure(folder: Path) -> Iterator[Figure]:
+    """Throughput in a closed loop and latency at a steady rate; floor and ours in turn."""
+    conditions = (
+        f"QoS 1, {IN_FLIGHT} in flight, one face template an event, {BUILDINGS * PEOPLE_A_BUILDING} enrolled "
+        f"in {BUILDINGS} buildings, journal and forwarding on"
+    )
+    with _running(folder) as (kind, ours, echo):
+        conditions = f"{kind}, {conditions}"
+        numbers = _Numbers()
+        rates: dict[str, list[float]] = {"ours": [], "echo": []}
+        for _ in range(ROUNDS):
+            for name, address in (("echo", echo), ("ours", ours)):
+                make = event_maker(address.topic_root)
+                first = numbers.take(COUNT)
+                rates[name].append(
+                    answers_per_second(address, make, first=first, count=COUNT, in_flight=IN_FLIGHT)
+                )
+        yield figure("doors.decisions", max(rates["ours"]), "events/s", max(rates["echo"]), conditions)
+        for rate, count in PACED:
+            taken_ms = {}
+            for name, address in (("echo", echo), ("ours", ours)):
+                make = event_maker(address.topic_root)
+                taken = latencies_at_rate(address, make, first=numbers.take(count), count=count, rate=rate)
+                taken_ms[name] = [second * 1000 for second in taken]
+            medians = {name: percentile(values, 0.5) for name, values in taken_ms.items()}
+            yield figure(
+                f"doors.latency_p99_{rate:.0f}",
+                percentile(taken_ms["ours"], 0.99),
+                "ms",
+                percentile(taken_ms["echo"], 0.99),
+                f"{kind}, {rate:.0f} events/s, event to answer; "
+                f"p50 {medians['ours']:.2f}, the floor's {medians['echo']:.2f}",
+            )
+
+
+class _Numbers:
+    """Event numbers that were never used before: a known id would be answered from the journal."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def take(self, count: int) -> int:
+        first, self._next = self._next, self._next + count
+        return first
+
+
+def event_maker(root: str) -> EventMaker:
+    """Faces of enrolled people at the doors of their buildings."""
+    samples = []
+    for index in range(DISTINCT_EVENTS):
+        building, person = index % BUILDINGS, index % PEOPLE_A_BUILDING
+        seen = _view(building * PEOPLE_A_BUILDING + person, seed=1000)
+        encoded = base64.b64encode(seen.tobytes()).decode()
+        samples.append((f"{root}/{ESTATE}/{_door(building)}/event", encoded))
+
+    def make(number: int) -> tuple[str, bytes]:
+        topic, template = samples[number % DISTINCT_EVENTS]
+        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        frames = f'[{{"template":"{template}"}}]'
+        event = f'{{"v":1,"id":"b{number}","at":"{at}","kind":"face","liveness":"live","frames":{frames}}}'
+        return topic, event.encode()
+
+    return make
+
+
+def _door(building: int) -> str:
+    return f"bench-{building}"
+
+
+def _person(index: int) -> str:
+    return str(UUID(int=index + 1))
+
+
+def _view(person: int, seed: int) -> Template:
+    """An invented face as one photograph shows it."""
+    face = np.random.default_rng(person).standard_normal(128) * 0.1
+    noise = np.random.default_rng(person * 10_000 + seed).standard_normal(128) * 0.01
+    return (face + noise).astype(np.float32)
+
+
+@contextmanager
+def _running(folder: Path) -> Iterator[tuple[str, LoadAddress, LoadAddress]]:
+    """Broker, echo, city's stand-in and gateway, each a process of its own."""
+    with ExitStack() as cleanup:
+        broker = cleanup.enter_context(find_broker(folder / "broker", 0, _users()))
+        city_port = cleanup.enter_context(_city())
+        settings = _settings(folder, broker.port, city_port)
+        _enrol(folder)
+        log = cleanup.enter_context((folder / "gateway.log").open("ab"))
+        gateway = start_child([sys.executable, "-m", "gateway", "run", "--config", settings], log=log)
+        cleanup.callback(stop_child, gateway)
+        _wait_ready(gateway, folder)
+        command = [sys.executable, "-m", "tests.benchmarks.echo", str(broker.port), "echo", SECRET, "echo"]
+        echo = subprocess.Popen(command, stdout=subprocess.PIPE)
+        cleanup.callback(stop_child, echo)
+        if echo.stdout is None or echo.stdout.readline().strip() != b"ready":
+            raise RuntimeError("the echo did not start")
+        ours = LoadAddress(broker.port, "load", SECRET, "estate")
+        yield broker.kind, ours, LoadAddress(broker.port, "load", SECRET, "echo")
+
+
+def _users() -> list[BrokerUser]:
+    def topics(*leaves: str, roots: tuple[str, ...] = ("estate", "echo")) -> tuple[str, ...]:
+        return tuple(f"{root}/+/+/{leaf}" for root in roots for leaf in leaves)
+
+    up, down = topics("event", "status"), topics("answer", "command")
+    return [
+        BrokerUser("load", SECRET, reads=down, writes=up),
+        BrokerUser("echo", SECRET, reads=up, writes=down),
+        BrokerUser(GATEWAY, SECRET, reads=up, writes=down),
+    ]
+
+
+def _settings(folder: Path, broker_port: int, city_port: int) -> Path:
+    for name, content in (
+        ("vault-key", base64.b64encode(bytes(range(32))).decode()),
+        ("credential", f"{GATEWAY}.{SECRET}"),
+        ("password", SECRET),
+        ("metrics-port", str(free_port())),
+    ):
+        (folder / name).write_text(content)
+    path = folder / "gateway.toml"
+    path.write_text(
+        f"""
+[gateway]
+id = "{GATEWAY}"
+estates = ["{ESTATE}"]
+state_folder = "{folder}/state"
+[broker]
+port = {broker_port}
+username = "{GATEWAY}"
+password_file = "{folder}/password"
+[backend]
+url = "http://127.0.0.1:{city_port}"
+credential_file = "{folder}/credential"
+[faces]
+workers = 0
+vault_key_file = "{folder}/vault-key"
+[metrics]
+port = {(folder / "metrics-port").read_text()}
+"""
+    )
+    return path
+
+
+def _enrol(folder: Path) -> None:
+    (folder / "state").mkdir(mode=0o700)
+    vault = Vault(folder / "state" / "vault.db", bytes(range(32)))
+    for person in range(BUILDINGS * PEOPLE_A_BUILDING):
+        views = np.stack([_view(person, seed) for seed in range(PHOTOS)])
+        vault.store(ESTATE, _person(person), views, DLIB_ENCODER, datetime.now(UTC))
+    vault.close()
+
+
+def _wait_ready(gateway: subprocess.Popen[bytes], folder: Path) -> None:
+    url = f"http://127.0.0.1:{(folder / 'metrics-port').read_text()}/health"
+    people = BUILDINGS * PEOPLE_A_BUILDING
+
+    def ready() -> bool:
+        if gateway.poll() is not None:
+            raise RuntimeError((folder / "gateway.log").read_text("utf-8")[-2000:])
+        try:
+            health = requests.get(url, timeout=5).json()
+        except requests.RequestException:
+            return False
+        estate = health["estates"][0]
+        return bool(
+            health["broker"]["connected"] and estate["people"] == people and estate["enrolled"] == people
+        )
+
+    wait_until(ready, 60, "the gateway was not ready in time")
+
+
+@contextmanager
+def _city() -> Iterator[int]:
+    """A process that serves the roster and takes the records; the port it listens on."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_serve_city, args=(theirs,), daemon=True)
+    process.start()
+    try:
+        if not ours.poll(60):
+            raise TimeoutError("the city's stand-in did not start")
+        yield ours.recv()
+    finally:
+        process.kill()
+        process.join()
+
+
+def _serve_city(ports: Connection) -> None:
+    city = FakeCity(f"{GATEWAY}.{SECRET}")
+    names = {"name_zh": "基准", "name_en": "bench"}
+    rules = {"faces": True, "liveness_waiver": None, "fpir": 0.003}
+    city.put(ESTATE, "estate", ESTATE, names | rules)
+    for building in range(BUILDINGS):
+        door = {"group": f"g{building}", "building": None, "credentials": ["face", "card"], "way": "in"}
+        city.put(ESTATE, "door", _door(building), names | door | {"protocol": "native", "active": True})
+    begin = (datetime.now(UTC) - timedelta(days=1)).isoformat(timespec="seconds").replace("+00:00", "Z")
+    for person in range(BUILDINGS * PEOPLE_A_BUILDING):
+        rights = [{"group": f"g{person // PEOPLE_A_BUILDING}", "from": begin, "to": None}]
+        city.put(ESTATE, "person", _person(person), {"rights": rights, "cards": [], "face_consent": True})
+    city.start()
+    ports.send(city.port)
+    threading.Event().wait()
