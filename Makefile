@@ -34,8 +34,8 @@ types: setup ## 类型检查  |  types, strict
 unit: setup ## 单元测试  |  rules, in seconds, no servers
 	$(PYTEST) tests/unit
 
-integration: setup ## 集成测试  |  real PostgreSQL, both brokers, the payment stand-in
-	$(PYTEST) -n 2 tests/integration
+integration: setup ## 集成测试  |  real PostgreSQL, both brokers, the payment stand-ins, short drills
+	$(PYTEST) -n 2 --dist loadfile tests/integration tests/drill
 
 e2e: setup ## 端到端测试  |  the demo's story and the pages in Chromium
 	$(PYTEST) tests/e2e

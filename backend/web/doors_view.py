@@ -56,7 +56,7 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class Link:
     """Whether a door is connected, since when, and what to do about it; `key` is also the CSS class."""
 
     key: Literal["online", "offline", "unheard"]
@@ -76,7 +76,7 @@ class DoorCard:
     estate_id: str
     name_zh: str
     name_en: str
-    connection: Connection
+    link: Link
     passages: tuple[Passage, ...]
 
 
@@ -123,7 +123,7 @@ def door_cards(
 
 def tally(cards: Sequence[DoorCard]) -> Tally:
     """Count the states."""
-    states = [card.connection.key for card in cards]
+    states = [card.link.key for card in cards]
     return Tally(states.count("online"), states.count("offline"), states.count("unheard"))
 
 
@@ -142,14 +142,14 @@ def _card(door: DoorStateView, passages: tuple[Passage, ...], now: datetime) -> 
         estate_id=door.estate_id,
         name_zh=door.name_zh,
         name_en=door.name_en,
-        connection=_connection(door, now),
+        link=_link(door, now),
         passages=passages,
     )
 
 
-def _connection(door: DoorStateView, now: datetime) -> Connection:
+def _link(door: DoorStateView, now: datetime) -> Link:
     if door.state is None or door.since is None:
-        return Connection(
+        return Link(
             "unheard",
             "没有消息",
             "",
@@ -160,7 +160,7 @@ def _connection(door: DoorStateView, now: datetime) -> Connection:
         )
     since_zh, since_en = words.since_zh(door.since, now), words.since_en(door.since, now)
     if door.state == "offline":
-        return Connection(
+        return Link(
             "offline",
             "离线",
             "stop",
@@ -169,7 +169,7 @@ def _connection(door: DoorStateView, now: datetime) -> Connection:
             "请检查电源和网线，必要时派人值守此门",
             "Check power and cable; post somebody there if needed.",
         )
-    connected = Connection("online", "在线", "ok", f"{since_zh} 起在线", f"online since {since_en}")
+    connected = Link("online", "在线", "ok", f"{since_zh} 起在线", f"online since {since_en}")
     off_s = abs(door.clock_offset_ms or 0) // 1000
     if off_s <= CLOCK_OFF_S_MAX:
         return connected

@@ -66,7 +66,6 @@ def install(app: Flask) -> None:
         day_en=words.day_en,
         weekday_zh=words.weekday_zh,
         moment_zh=words.moment_zh,
-        moment_en=words.moment_en,
         method_zh=method_zh,
     )
     app.context_processor(_page_values)

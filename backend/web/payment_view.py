@@ -33,12 +33,14 @@ class PaymentPage:
     """Everything the page says of one payment.
 
     Attributes:
+        under_way: the payer may have paid already, so a second try has to be warned of.
         url: the provider's page while it can still be paid there; None otherwise.
         reference: short enough to say at the counter.
     """
 
     checkout_id: UUID
     state: Literal["waiting", "paid", "ended"]
+    under_way: bool
     amount_fen: int
     method_zh: str
     method_en: str
@@ -57,7 +59,7 @@ def attempt_id(principal_id: UUID, household_id: UUID, seen: str, amount_fen: in
     """The id of one wish to pay: the same wish is the same checkout, whichever way it is sent again.
 
     A double click, the back button and a second tab all carry the account's state that the page showed
-    (`seen`, see `backend.web.checkouts.seen`). After a payment has ended, that state is another one, and so
+    (`seen`, see `backend.web.account.Account`). After a payment has ended, that state is another one, and so
     a new wish is a new checkout.
     """
     return uuid5(ATTEMPTS, f"{principal_id}/{household_id}/{seen[:40]}/{amount_fen}/{method}")
@@ -74,6 +76,7 @@ def payment_page(view: CheckoutView, receipt: Receipt | None) -> PaymentPage:
         else "paid"
         if view.state is CheckoutState.PAID
         else "ended",
+        under_way=view.state in (CheckoutState.OPEN, CheckoutState.PROCESSING),
         amount_fen=view.amount_fen,
         method_zh=method.zh,
         method_en=method.en,

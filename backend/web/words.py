@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import date, datetime, timedelta, timezone
 
 # China has one time zone and has had no summer time since 1991, so a fixed offset is exact.
@@ -21,12 +20,6 @@ def plain_yuan(amount_fen: int) -> str:
     """`123450` as `1,234.50`, for columns of figures."""
     whole, fen = divmod(abs(amount_fen), 100)
     return f"{'−' if amount_fen < 0 else ''}{whole:,}.{fen:02d}"
-
-
-def input_yuan(amount_fen: int) -> str:
-    """`123450` as `1234.50`, as it is typed into a form field."""
-    whole, fen = divmod(amount_fen, 100)
-    return f"{whole}.{fen:02d}"
 
 
 def beijing(moment: datetime) -> datetime:
@@ -49,12 +42,6 @@ def moment_zh(moment: datetime) -> str:
     """`2026年11月23日 17:56`."""
     local = beijing(moment)
     return f"{day_zh(local.date())} {local:%H:%M}"
-
-
-def moment_en(moment: datetime) -> str:
-    """`23 Nov 2026, 17:56`."""
-    local = beijing(moment)
-    return f"{day_en(local.date())}, {local:%H:%M}"
 
 
 def clock(moment: datetime) -> str:
@@ -106,16 +93,6 @@ def month_zh(day: date) -> str:
 def month_en(day: date) -> str:
     """`Nov 2026`."""
     return f"{MONTHS_EN[day.month - 1]} {day.year}"
-
-
-def masked_name(name: str) -> str:
-    """A name that its owner still recognises: `王小明` as `王**`, `Ann Lee` as `A** L**`."""
-    name = unicodedata.normalize("NFC", name).strip()
-    if not name:
-        return "—"
-    if any(letter.isspace() for letter in name):
-        return " ".join(f"{part[0]}**" for part in name.split())
-    return f"{name[0]}{'*' * min(max(len(name) - 1, 1), 2)}"
 
 
 def short_id(identifier: object) -> str:

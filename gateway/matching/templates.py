@@ -16,6 +16,10 @@ DIMENSION = 128
 DLIB_ENCODER = "dlib-resnet-v1/5-points/128"
 
 
+# Encoders give vectors of a length around 1; far beyond these there is no direction to compare.
+SHORTEST, LONGEST = 1e-6, 1e6
+
+
 class TemplateShapeError(ValueError):
     """Numbers that are no template: wrong shape, not finite, or without a direction."""
 
@@ -57,14 +61,14 @@ def unit_rows(vectors: npt.ArrayLike) -> Floats:
     Returns:
         float32, shape (n, dimension).
     Raises:
-        TemplateShapeError: empty, not two-dimensional, not finite, or a row of zeros.
+        TemplateShapeError: empty, not two-dimensional, not finite, or a row without a direction.
     """
     rows = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
     if rows.ndim != 2 or rows.shape[0] == 0 or rows.shape[1] == 0:
         raise TemplateShapeError(rows.shape, "应为 (n, 维数) (expected (n, dimension))")
-    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-    if not np.all(np.isfinite(lengths)) or lengths.min() < 1e-6:
-        raise TemplateShapeError(rows.shape, "数值无效 (not finite, or zero)")
+    lengths = _lengths(rows)
+    if not _usable(lengths).all():
+        raise TemplateShapeError(rows.shape, "数值无效 (not finite, or of no sensible length)")
     return np.ascontiguousarray(rows / lengths[:, None], dtype=np.float32)
 
 
@@ -87,7 +91,7 @@ def fuse(vectors: npt.ArrayLike) -> Floats:
 
 
 def fuse_tracks(tracks: Sequence[Floats], dimension: int) -> tuple[Floats, list[int]]:
-    """Fuse each track's frames; a track that cannot be fused is left out, so that it hurts no neighbour.
+    """`fuse` for several tracks at once; one that cannot be fused is left out, and hurts no neighbour.
 
     Args:
         tracks: each float32, shape (frames, dimension).
@@ -95,14 +99,34 @@ def fuse_tracks(tracks: Sequence[Floats], dimension: int) -> tuple[Floats, list[
     Returns:
         float32 of shape (usable, dimension), and the index in `tracks` of each row.
     """
-    fused: list[Floats] = []
-    kept: list[int] = []
-    for index, frames in enumerate(tracks):
-        try:
-            vector = fuse(frames)
-        except TemplateShapeError:
-            continue
-        if vector.shape == (dimension,):
-            fused.append(vector)
-            kept.append(index)
-    return (np.stack(fused) if fused else np.empty((0, dimension), np.float32)), kept
+    fitting = [
+        index
+        for index, frames in enumerate(tracks)
+        if frames.ndim == 2 and frames.shape[1] == dimension and len(frames)
+    ]
+    if not fitting:
+        return np.empty((0, dimension), np.float32), []
+    rows = np.concatenate([tracks[index] for index in fitting], dtype=np.float32)
+    lengths = _lengths(rows)
+    usable = _usable(lengths)
+    rows = rows / np.where(usable, lengths, 1.0)[:, None]
+    if len(rows) > len(fitting):  # some have several frames
+        starts = np.cumsum([0, *(len(tracks[index]) for index in fitting[:-1])])
+        rows = np.add.reduceat(rows, starts, axis=0)
+        lengths = _lengths(rows)
+        usable = np.logical_and.reduceat(usable, starts) & _usable(lengths)
+        rows = rows / np.where(usable, lengths, 1.0)[:, None]
+    if not usable.all():
+        rows = rows[usable]
+        fitting = [index for index, good in zip(fitting, usable.tolist(), strict=True) if good]
+    return rows, fitting
+
+
+def _lengths(rows: Floats) -> Floats:
+    lengths: Floats = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    return lengths
+
+
+def _usable(lengths: Floats) -> npt.NDArray[np.bool_]:
+    """Which rows have a direction; not a number and infinity compare as false."""
+    return (lengths > SHORTEST) & (lengths < LONGEST)

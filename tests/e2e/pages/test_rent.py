@@ -284,6 +284,17 @@ def test_an_unfinished_payment_is_shown_and_can_be_gone_on_with(town: Town, wind
     page.wait_for_url(address)
 
 
+def test_a_channel_that_forms_may_not_lead_to_is_reached_by_a_link(town: Town, windows: Windows) -> None:
+    town.charge("2026-11")
+    town.forget_checkout_origins()
+    page = windows.as_("chen")
+    press_pay(page)
+    page.wait_for_url("**/my/payments/*")
+    page.get_by_role("link", name=re.compile("继续付款")).tap()
+    page.wait_for_url(town.channel.url + "/**")
+    assert windows.complaints == []
+
+
 def test_a_payment_that_failed_says_so_and_offers_another_try(town: Town, windows: Windows) -> None:
     town.charge("2026-11")
     page = windows.as_("chen")

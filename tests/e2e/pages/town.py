@@ -211,6 +211,13 @@ class Town:
         answer = self.channel.core.handle("POST", f"/v1/checkout/sessions/{session_id}/expire", b"", header)
         assert answer.status == 200, answer.body
 
+    def forget_checkout_origins(self) -> None:
+        """Configure no origin that a form may lead to."""
+        known = self.services.settings
+        payments = msgspec.structs.replace(known.payments, checkout_origins=())
+        changed = msgspec.structs.replace(known, payments=payments)
+        self.app.extensions["estate"] = replace(self.services, settings=changed)
+
     def pay_all_at_channel(self) -> None:
         """Pay every open page of the channel, as its payer would."""
         with self.engine.connect() as connection:

@@ -50,10 +50,11 @@ def test_more_pictures_bring_a_fused_template_nearer_to_the_person() -> None:
         np.zeros((1, DIMENSION)),
         np.full((1, DIMENSION), np.nan),
         np.full((1, DIMENSION), np.inf),
+        np.full((1, DIMENSION), 1e30),
         np.empty((0, DIMENSION)),
         np.ones((2, 2, DIMENSION)),
     ],
-    ids=["zero", "nan", "inf", "empty", "three axes"],
+    ids=["zero", "nan", "inf", "huge", "empty", "three axes"],
 )
 def test_numbers_that_are_no_template_are_refused(broken: np.ndarray) -> None:
     with pytest.raises(TemplateShapeError):
@@ -67,14 +68,14 @@ def test_opposite_pictures_that_cancel_out_are_refused() -> None:
 
 def test_only_the_direction_of_a_template_counts() -> None:
     vectors = make_centres(4, np.random.default_rng(6))
-    assert unit_rows(vectors * 1e18) == pytest.approx(unit_rows(vectors), abs=1e-6)
+    assert unit_rows(vectors * 1e5) == pytest.approx(unit_rows(vectors), abs=1e-6)
 
 
 def test_one_broken_track_is_left_out_and_hurts_no_other() -> None:
     good = make_centres(2, np.random.default_rng(4))
     vectors, kept = fuse_tracks([good, np.full((1, DIMENSION), np.nan), good[:1], good[:, :5]], DIMENSION)
     assert kept == [0, 2]
-    assert vectors.shape == (2, DIMENSION)
+    assert vectors == pytest.approx(np.stack([fuse(good), fuse(good[:1])]), abs=1e-6)
 
 
 def test_a_stored_template_remembers_its_views_and_encoder() -> None:

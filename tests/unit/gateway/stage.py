@@ -179,8 +179,9 @@ class Stage:
         self.pipeline.take(messages)
 
     def write(self) -> None:
-        """The disk does its work."""
-        self.pipeline.written(self.journal.work())
+        """The disk does all its work."""
+        while self.journal.held:
+            self.pipeline.written(self.journal.work())
 
     def develop(self, face: int | None, *, crashed: bool = False) -> None:
         self.pipeline.encoded(self.darkroom.develop(face, crashed=crashed))

@@ -74,7 +74,7 @@ def test_what_is_no_amount_is_refused_with_what_to_type_instead(
 @given(st.integers(min_value=1, max_value=LIMIT_FEN))
 def test_an_amount_that_is_written_reads_back_the_same(fen: int) -> None:
     assert read_yuan(words.yuan(fen), LIMIT_FEN) == fen
-    assert read_yuan(words.input_yuan(fen), LIMIT_FEN) == fen
+    assert read_yuan(words.plain_yuan(fen), LIMIT_FEN) == fen
 
 
 @given(st.text(max_size=40))

@@ -79,15 +79,15 @@ def test_a_door_out_of_use_is_not_shown() -> None:
 
 def test_an_offline_door_says_since_when_and_what_to_do() -> None:
     (card,) = door_cards([door("offline")], [], NOW)
-    assert card.connection.key == "offline"
-    assert card.connection.since_zh == "10:00 起离线"
-    assert "电源" in card.connection.advice_zh
+    assert card.link.key == "offline"
+    assert card.link.since_zh == "10:00 起离线"
+    assert "电源" in card.link.advice_zh
 
 
 def test_a_wrong_clock_is_said_and_is_no_outage() -> None:
     (card,) = door_cards([door(clock_offset_ms=-3_600_000)], [], NOW)
-    assert card.connection.key == "online"
-    assert "3600 秒" in card.connection.advice_zh
+    assert card.link.key == "online"
+    assert "3600 秒" in card.link.advice_zh
 
 
 def test_doors_are_counted_by_state() -> None:
