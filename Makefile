@@ -32,7 +32,7 @@ types: setup ## 类型检查  |  types, strict
 	$(BIN)/mypy
 
 unit: setup ## 单元测试  |  rules, in seconds, no servers
-	$(PYTEST) tests/unit
+	$(PYTEST) -n 2 tests/unit
 
 integration: setup ## 集成测试  |  real PostgreSQL, both brokers, the payment stand-ins, short drills
 	$(PYTEST) -n 2 --dist loadfile tests/integration tests/drill

@@ -1,6 +1,7 @@
 """The walls of docs/architecture.md, held by the imports themselves."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,8 @@ def sources(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
 
 
-def imported_by(path: Path) -> set[str]:
+@cache
+def imported_by(path: Path) -> frozenset[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
@@ -45,7 +47,7 @@ def imported_by(path: Path) -> set[str]:
             assert node.level == 0, f"{path}: relative import"
             found.add(node.module)
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return found
+    return frozenset(found)
 
 
 @pytest.mark.parametrize("part", PARTS)
