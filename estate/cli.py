@@ -16,6 +16,7 @@ GROUPS = {
         "backend.commands:backend",
         "城市端：数据库、网页、后台任务  |  city side: database, web, worker",
     ),
+    "faces": ("gateway.matching.commands:faces", "人脸识别：评估和报告  |  faces: evaluate, report"),
     "gateway": ("gateway.commands:gateway", "小区网关：门禁、人脸库  |  estate gateway: doors, vault"),
     "simulate": (
         "simulators.commands:simulate",

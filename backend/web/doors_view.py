@@ -10,10 +10,12 @@ from typing import Literal
 from uuid import UUID
 
 from backend.access.service import AccessRecordView, DoorStateView
+from backend.identity.principal import Scope
 from backend.web import words
 from backend.web.causes import cause_words
 
 PASSAGES_SHOWN = 3
+NOWHERE: Scope = frozenset()
 
 # Outcome: words for the guard, and how the tag is coloured.
 OUTCOMES: Mapping[str, tuple[str, str, str]] = {
@@ -37,7 +39,7 @@ class Passage:
     """One passage in the guard's words.
 
     Attributes:
-        named: somebody was recognised, so that there is a name to ask for.
+        named: somebody was recognised, so that there is a name to ask for, and the viewer may ask.
         late: it came only after the link was back; it happened earlier than it was received.
     """
 
@@ -89,8 +91,12 @@ class Tally:
     unheard: int
 
 
-def passage_of(record: AccessRecordView, now: datetime) -> Passage:
-    """A record in words."""
+def passage_of(record: AccessRecordView, now: datetime, may_ask: Scope) -> Passage:
+    """A record in words.
+
+    Args:
+        may_ask: the estates where the viewer may ask who it was.
+    """
     outcome_zh, outcome_en, tag = OUTCOMES.get(record.outcome, (record.outcome, record.outcome, ""))
     cause_zh, cause_en = ("", "") if record.cause == "granted" else cause_words(record.cause)
     at = words.beijing(record.received_at)
@@ -105,19 +111,19 @@ def passage_of(record: AccessRecordView, now: datetime) -> Passage:
         credential_zh=CREDENTIALS.get(record.credential, record.credential),
         cause_zh=cause_zh,
         cause_en=cause_en,
-        named=record.person_id is not None,
+        named=record.person_id is not None and record.estate_id in may_ask,
         late=record.resent,
     )
 
 
 def door_cards(
-    doors: Sequence[DoorStateView], records: Sequence[AccessRecordView], now: datetime
+    doors: Sequence[DoorStateView], records: Sequence[AccessRecordView], now: datetime, may_ask: Scope
 ) -> list[DoorCard]:
     """The doors in use, each with its newest passages; `records` come newest first."""
     by_door: defaultdict[str, list[Passage]] = defaultdict(list)
     for record in records:
         if len(by_door[record.device_id]) < PASSAGES_SHOWN:
-            by_door[record.device_id].append(passage_of(record, now))
+            by_door[record.device_id].append(passage_of(record, now, may_ask))
     return [_card(door, tuple(by_door[door.device_id]), now) for door in doors if door.active]
 
 
@@ -131,7 +137,7 @@ def announcement(records: Sequence[AccessRecordView], now: datetime) -> str:
     """The newest passage that was not simply let in, in one sentence for a screen reader."""
     for record in records:
         if record.outcome != "open":
-            passage = passage_of(record, now)
+            passage = passage_of(record, now, NOWHERE)
             return f"{passage.door_zh} {passage.when} {passage.outcome_zh}：{passage.cause_zh}"
     return ""
 

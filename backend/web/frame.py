@@ -41,7 +41,7 @@ class MenuLink:
 MENU = (
     MenuEntry("tenant.rent", ("tenant",), "我的房租", "My rent: what I owe, and pay"),
     MenuEntry("finance.today", ("finance", "supervisor"), "今日账簿", "Today's ledger"),
-    MenuEntry("operator.doors", ("operator",), "门口现况", "Live doors"),
+    MenuEntry("operator.doors", ("operator", "admin"), "门口现况", "Live doors"),
 )
 
 ERROR_TITLES = {

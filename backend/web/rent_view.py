@@ -123,9 +123,12 @@ def choices_of(statement: Statement) -> tuple[Choice, ...]:
     everything = Choice("all", "全部交清", "All of it", statement.total_owed_fen)
     if len(statement.unpaid) == 1:
         return (everything,)
-    oldest = statement.unpaid[0]
-    zh, en = words.month_zh(oldest.month), words.month_en(oldest.month)
-    return (everything, Choice("month", f"只交{zh}", f"Only {en}, the oldest", oldest.left_fen))
+    oldest, newest = statement.unpaid[0], statement.unpaid[-1]
+    # The year only where it tells something: the fewer words on a telephone the better.
+    same_year = oldest.month.year == newest.month.year
+    zh = f"只交{oldest.month.month}月" if same_year else f"只交{words.month_zh(oldest.month)}"
+    en = f"Only {words.month_en(oldest.month)}, the oldest"
+    return (everything, Choice("month", zh, en, oldest.left_fen))
 
 
 def read_wish(choice: str, typed: str, limit_fen: int) -> Wish:

@@ -18,11 +18,11 @@ from backend.db.guards import APP, OWNER, READER
 from backend.db.migrate import bootstrap, migrate
 from backend.ledger import service
 from backend.ledger.books import open_books
-from backend.ledger.floor import FLOOR_TABLES, bare_insert, bare_parameters
 from backend.ledger.rules import Line, NewEntry
 from backend.registry.tables import estate
 from estate.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks.figures import Figure, figure
+from tests.benchmarks.ledger_floor import FLOOR_TABLES, bare_insert, bare_parameters
 
 CONNECTIONS = 8
 ROUNDS = 4

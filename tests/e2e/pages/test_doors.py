@@ -148,6 +148,19 @@ def test_without_a_purpose_there_is_no_name(town: Town, windows: Windows) -> Non
     assert town.audit_rows("look_at_passage") == []
 
 
+def test_an_administrator_sees_the_doors_and_asks_for_no_names(town: Town, windows: Windows) -> None:
+    seen = passage("north-gate", person=town.homes["chen"].person_id)
+    town.passages([seen])
+    page = windows.as_("admin", DESK)
+    expect(card(page, "north-gate")).to_contain_text("放行")
+    expect(page.get_by_role("link", name=re.compile("是谁"))).to_have_count(0)
+    answer = page.goto(f"/operator/passages/{seen.record_id}/who")
+    assert answer is not None
+    assert answer.status == 403
+    (row,) = town.audit_rows("operator.who")
+    assert row.outcome == "refused"
+
+
 def test_a_foreign_estate_is_refused_and_written_down(town: Town, windows: Windows) -> None:
     seen = passage("south-gate", person=town.homes["li"].person_id)
     town.passages([seen])

@@ -119,6 +119,7 @@ class Town:
             hire(connection, "auditor", "周督导", [("supervisor", None)])
             hire(connection, "guard", "王保安", [("operator", NORTH)])
             hire(connection, "both", "吴主管", [("finance", None), ("operator", None)])
+            hire(connection, "admin", "何管理", [("admin", None)])
             hire(connection, "nobody", "无事可办", [])
 
     def session_of(self, login: str) -> str:
@@ -235,10 +236,16 @@ class Town:
         self.channel.core.faults.add(Fault("request_lost", "POST", "/v1/checkout/sessions", times))
 
     def settle(self) -> None:
-        """Wait until the channel's notice has come, and do the worker's part."""
-        wait_until(lambda: self.count("provider_notice WHERE state = 'waiting'") > 0, 10, "no notice came")
-        with self.app.app_context():
-            settle_pending(self.engine, current_provider(), datetime.now(UTC))
+        """Do the worker's part until the next notice that matters has come and is settled."""
+        settled = "provider_notice WHERE state = 'settled'"
+        before = self.count(settled)
+
+        def one_more() -> bool:
+            with self.app.app_context():
+                settle_pending(self.engine, current_provider(), datetime.now(UTC))
+            return self.count(settled) > before
+
+        wait_until(one_more, 20, "the channel's notice did not come")
 
     def audit_rows(self, action: str) -> list[Any]:
         """The audit log's rows of one action, oldest first."""

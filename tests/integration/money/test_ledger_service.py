@@ -16,7 +16,6 @@ from psycopg import errors as refusals
 from sqlalchemy import Connection
 
 from backend.db.engine import connect
-from backend.ledger import floor
 from backend.ledger.books import CITY_BOOK, book_of, load_chart, open_books
 from backend.ledger.chart import read_chart
 from backend.ledger.errors import (
@@ -28,6 +27,7 @@ from backend.ledger.errors import (
 )
 from backend.ledger.rules import Dimensions, NewEntry, credit, debit
 from backend.ledger.service import PostedEntry, entries_of_day, post, reverse, trial_balance
+from tests.benchmarks import ledger_floor as floor
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Database

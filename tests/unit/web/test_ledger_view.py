@@ -23,7 +23,7 @@ def entry(entry_id: int, amount_fen: int, kind: str = "rent_charge") -> EntryVie
         for code, left, right in (debit, credit)
     )
     return EntryView(
-        entry_id, "pj", kind, str(entry_id), DAY, NOON, "应收", "月度计租", None, None, None, amount_fen, postings
+        entry_id, "pj", kind, str(entry_id), DAY, NOON, "应收", "计租", None, None, None, amount_fen, postings
     )  # fmt: skip
 
 
