@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backend.errors import ExplainedError
+from backend.identity.principal import ROLE_NAMES_ZH
 
 
 class RefusedError(ExplainedError):
@@ -38,10 +39,10 @@ class NotAllowedError(RefusedError):
         self.roles = tuple(roles)
         where_zh = f"在小区 {estate_id} " if estate_id else ""
         where_en = f" in estate {estate_id}" if estate_id else ""
-        wanted = "/".join(roles)
+        wanted_zh, wanted = "或".join(ROLE_NAMES_ZH.get(role, role) for role in roles), " or ".join(roles)
         super().__init__(
-            f"您{where_zh}没有办理此事的权限（需要 {wanted}）。如确需办理，请联系管理员。",
-            f"You have no right to do this{where_en} (needs {wanted}). Ask an administrator if you need it.",
+            f"您{where_zh}没有办理此事的权限（需要“{wanted_zh}”角色）。如确需办理，请联系管理员。",
+            f"You have no right to do this{where_en} (role needed: {wanted}). Ask an administrator for it.",
             actor=actor,
             action=action,
             object_kind="estate" if estate_id else "page",

@@ -10,6 +10,13 @@ from uuid import UUID
 
 Role = Literal["tenant", "finance", "operator", "supervisor", "admin"]
 ROLES: tuple[Role, ...] = ("tenant", "finance", "operator", "supervisor", "admin")
+ROLE_NAMES_ZH: dict[str, str] = {
+    "tenant": "租户",
+    "finance": "财务",
+    "operator": "门卫和运营",
+    "supervisor": "监管",
+    "admin": "管理员",
+}
 
 
 class AllEstates(Enum):
