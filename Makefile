@@ -38,7 +38,7 @@ integration: setup ## 集成测试  |  real PostgreSQL, both brokers, the paymen
 	$(PYTEST) -n 2 --dist loadfile tests/integration tests/drill
 
 e2e: setup ## 端到端测试  |  the demo's story and the pages in Chromium
-	$(PYTEST) tests/e2e
+	$(PYTEST) -n 2 --dist loadfile tests/e2e
 
 bench: setup ## 性能（ONLY=doors 只测一部分）  |  figures beside their floors; ONLY=doors for a part
 	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
