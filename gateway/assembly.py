@@ -33,10 +33,11 @@ from gateway.recognition import Galleries, GalleryKeeper, TemplateSource
 from gateway.records import keys_of
 from gateway.roster import RosterBook
 from gateway.roster_store import RosterStore
-from gateway.service import CLOCKS_NOTE, Parts, Service
+from gateway.service import CLOCKS_NOTE, TIME_NOTE, Parts, Service
 from gateway.settings import Settings, broker_address
 
 JOURNAL_FILE, ROSTER_FILE = "journal.db", "roster.db"
+_OFFSETS = msgspec.json.Decoder(dict[str, float])
 WARM_RECORDS = 5_000  # the newest records, whose events are known from memory after a start
 
 
@@ -67,8 +68,10 @@ def assemble(settings: Settings, *, vault: VaultParts | None, photographer: Phot
     rosters = RosterBook((roster_store.load(estate) for estate in estates), _kept_keys(vault, estates))
 
     journal_path = folder / JOURNAL_FILE
-    journal = Journal(partial(JournalStore, journal_path), lambda done: loop.post(lambda: written(done)))
     clock = GatewayClock(time.time, time.monotonic, _recall(journal_path, recents, devices))
+    journal = Journal(
+        partial(JournalStore, journal_path), lambda done: loop.post(lambda: written(done)), clock.now_s
+    )
     keeper = JournalKeeper(
         journal_path, settings.journal.hours, journal, lambda: datetime.fromtimestamp(clock.now_s(), UTC)
     )
@@ -148,14 +151,19 @@ def _kept_keys(vault: SecretStore | None, estates: Iterable[str]) -> dict[str, b
 
 
 def _recall(journal_path: Path, recents: Recents, devices: DeviceBook) -> float:
-    """Take up what the last run knew; seconds since 1970 of its newest record, 0 where there is none."""
-    store = JournalStore(journal_path, read_only=True)
+    """Take up what the last run knew.
+
+    Returns:
+        Seconds since 1970 that our clock must not run behind; 0 where nothing is known.
+    """
+    store = JournalStore(journal_path)
     try:
         records = [record for _, record, _ in store.latest(WARM_RECORDS)]
         for record in reversed(records):
             recents.set(keys_of(record), Seen.RECORDED)
         if offsets := store.note(CLOCKS_NOTE):
-            devices.restore_clocks(msgspec.json.decode(offsets, type=dict[str, float]))
+            devices.restore_clocks(_OFFSETS.decode(offsets))
+        noted = float(store.note(TIME_NOTE) or 0)
     finally:
         store.close()
-    return records[0].received_at.timestamp() if records else 0.0
+    return max(noted, records[0].received_at.timestamp() if records else 0.0)

@@ -16,6 +16,7 @@ from gateway.backend_client import BackendClient
 from gateway.devices import DeviceBook
 from gateway.forwarder import Forwarder
 from gateway.journal import Journal
+from gateway.journal_store import JournalStore
 from gateway.loop import Loop
 from gateway.roster import Item, RosterBook
 from gateway.roster_store import RosterStore
@@ -62,7 +63,8 @@ class City:
         credential = backend_credential(settings)
         authority = Path(settings.backend.tls_ca_file) if settings.backend.tls_ca_file else None
         client = partial(BackendClient, settings.backend.url, credential, authority)
-        self._forwarder = Forwarder(journal_path, client(), journal.mark, self._link, time.monotonic)
+        reader = JournalStore(journal_path, read_only=True)
+        self._forwarder = Forwarder(reader, client(), journal.mark, self._link, time.monotonic)
         journal.on_commit = self._forwarder.nudge
         self._reporter = StatusReporter(
             client(), partial(loop.ask, devices.changes), partial(loop.ask, devices.reports), self._link

@@ -127,9 +127,8 @@ def enrol(
         person_id: opaque.
         photos: one to five files, JPEG or PNG; another photograph replaces what was enrolled before.
         now: UTC.
-        fpir: the estate's stated rate, for the search for somebody enrolled twice.
-    Raises:
-        NoCalibrationError: no thresholds are known for this encoder and rate.
+        fpir: the estate's stated rate; somebody enrolled twice is searched for at the default one if that
+            is laxer, for it is better to look at one more case.
     """
     state = consent(estate_id, person_id)
     if state != "live":
@@ -139,7 +138,7 @@ def enrol(
     views = _views_of_one_person(encode(list(photos)))
     if isinstance(views, Refused):
         return views
-    gallery = Gallery.build(vault.templates(estate_id), encoder=ENCODER, fpir=fpir)
+    gallery = Gallery.build(vault.templates(estate_id), encoder=ENCODER, fpir=max(fpir, FPIR))
     if (other := gallery.known_as(views, person_id)) is not None:
         return Refused((_enrolled_as(other),))
     # Encoding takes seconds; a consent withdrawn meanwhile has been heard by now.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from itertools import groupby
-from pathlib import Path
 
 import msgspec
 import structlog
@@ -32,10 +31,10 @@ _HEAD = msgspec.json.Decoder(_Head)
 
 
 class Forwarder(threading.Thread):
-    """One thread; it reads the journal by a connection of its own.
+    """One thread.
 
     Args:
-        path: the journal's file.
+        store: the journal, by a connection of its own.
         client: this thread's connection.
         mark: hands over what the backend has answered; written with the journal's next commit.
         link: shared state.
@@ -44,14 +43,14 @@ class Forwarder(threading.Thread):
 
     def __init__(
         self,
-        path: Path,
+        store: JournalStore,
         client: BackendClient,
         mark: Callable[[Forwarded], None],
         link: Link,
         monotonic: Callable[[], float],
     ) -> None:
         super().__init__(name="forwarder", daemon=True)
-        self._store = JournalStore(path, read_only=True)
+        self._store = store
         self._client, self._mark, self._link, self._monotonic = client, mark, link, monotonic
         self._position = self._store.forwarded_to()
         self._parked_at_s = monotonic()
@@ -78,7 +77,7 @@ class Forwarder(threading.Thread):
                 while self.step():
                     failures = 0
                     self._link.went_well("records")
-                self._retry_parked()
+                self.retry_parked()
                 self._news.wait(5.0)
                 self._stopped.wait(GATHER_S)
                 self._news.clear()
@@ -150,7 +149,7 @@ class Forwarder(threading.Thread):
             )
         return parked
 
-    def _retry_parked(self) -> None:
+    def retry_parked(self) -> None:
         """What was refused may be welcome later: when the gateway's scope or a door's entry was mended."""
         now_s = self._monotonic()
         if now_s - self._parked_at_s < PARKED_EVERY_S:

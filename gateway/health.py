@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
@@ -128,18 +129,27 @@ def find_alarms(
                 f"no success with the backend ({conversation}): {state.reason}",
             )
     for estate in estates:
-        for door in estate.face_only_doors:
-            alarm(
-                f"{estate.estate} 的门 {door} 只设了人脸，已停用其人脸",
-                f"door {door} of {estate.estate} takes only faces, which is refused: faces are off there",
-            )
-        if estate.roster_version == 0:
-            alarm(f"{estate.estate} 还没有名单", f"{estate.estate} has no roster yet")
-        if estate.unreadable:
-            alarm(
-                f"{estate.estate} 有 {estate.unreadable} 条名单读不懂，已不采用",
-                f"{estate.unreadable} roster entries of {estate.estate} cannot be read and are not used",
-            )
+        _estate_alarms(estate, alarm)
     for device in skewed:
         alarm(f"设备 {device} 的时钟不准", f"the clock of device {device} is wrong")
     return found
+
+
+def _estate_alarms(estate: EstateHealth, alarm: Callable[[str, str], None]) -> None:
+    for door in estate.face_only_doors:
+        alarm(
+            f"{estate.estate} 的门 {door} 只设了人脸，已停用其人脸",
+            f"door {door} of {estate.estate} takes only faces, which is refused: faces are off there",
+        )
+    if estate.roster_version == 0:
+        alarm(f"{estate.estate} 还没有名单", f"{estate.estate} has no roster yet")
+    if estate.liveness_waiver_until is not None:
+        alarm(
+            f"{estate.estate} 在 {estate.liveness_waiver_until} 前接受没有活体结果的人脸",
+            f"{estate.estate} takes faces without liveness until {estate.liveness_waiver_until}",
+        )
+    if estate.unreadable:
+        alarm(
+            f"{estate.estate} 有 {estate.unreadable} 条名单读不懂，已不采用",
+            f"{estate.unreadable} roster entries of {estate.estate} cannot be read and are not used",
+        )

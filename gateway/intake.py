@@ -139,8 +139,12 @@ class Intake:
     def _unknown_device(
         self, event: DoorEvent, roster: EstateRoster | None, now_s: float, batch: Batch
     ) -> None:
+        if roster is None:
+            # An estate we served once: the broker has kept our subscription. Another gateway answers there.
+            self._counters.set_aside["estate_not_served"] += 1
+            return
         self._out.answer(event.address, event.event_id, Decision(causes.UNKNOWN_DEVICE))
-        if roster is not None and roster.version == 0:
+        if roster.version == 0:
             # The roster has never arrived, so that nobody can say whose door this is. Not confirmed:
             # the device keeps the event and sends it again.
             self._counters.no_roster += 1
@@ -151,8 +155,8 @@ class Intake:
     def _set_aside(self, reading: Rejected, now_s: float, batch: Batch) -> None:
         self._counters.set_aside[reading.reason] += 1
         address = reading.address
-        if address is None:
-            return  # nobody's topic: counted, and nobody waits for an answer
+        if address is None or address.estate not in self._rosters:
+            return  # nobody's topic, or not ours: counted, and nobody waits for us
         log.warning(
             "message_set_aside",
             estate=address.estate,

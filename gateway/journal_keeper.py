@@ -66,7 +66,8 @@ class JournalKeeper:
     def close(self) -> None:
         """End; the log is folded into the file so that the next start is quick."""
         self._stop.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         try:
             self._store.checkpoint(restart=True)
         except sqlite3.Error as error:

@@ -114,7 +114,7 @@ class JournalStore:
         """Write one group in one commit, which is on the disk when this returns.
 
         Args:
-            entries: no key occurs twice among them.
+            entries: in their order; the first one with a key is the new one.
             day: days since 1970, for forgetting keys later.
         Returns:
             The indexes of entries whose event or passage was known already; of those only a new event's
@@ -256,6 +256,8 @@ class JournalStore:
         text = msgspec.json.encode(keys).decode()
         found = self._db.execute(_KNOWN, (text,)).fetchone()[0]
         known = frozenset(owners[place] for place in msgspec.json.decode(found)) if found != "[]" else _NONE
+        if len(set(keys)) < len(keys):
+            known |= _repeated(keys, owners)
         self._db.execute(_SEE, (text, day))
         records = [
             entry.record
@@ -275,3 +277,11 @@ class JournalStore:
 
 
 _NONE: frozenset[int] = frozenset()
+
+
+def _repeated(keys: list[str], owners: list[int]) -> frozenset[int]:
+    """Entries with a key of an earlier entry of the same group."""
+    first: dict[str, int] = {}
+    for key, owner in zip(keys, owners, strict=True):
+        first.setdefault(key, owner)
+    return frozenset(owner for key, owner in zip(keys, owners, strict=True) if first[key] != owner)

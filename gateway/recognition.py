@@ -77,14 +77,18 @@ class GalleryKeeper(threading.Thread):
         self._vault, self._rates, self._publish = vault, rates, publish
         self._built: dict[str, tuple[int, float]] = {}
         self._stopped = threading.Event()
+        self._trouble = ""  # told once, not every second
 
     def run(self) -> None:
         """Look, build, wait."""
         while not self._stopped.is_set():
             try:
                 self.step()
-            except Exception:
-                log.exception("galleries_not_built")
+                self._trouble = ""
+            except Exception as error:  # the galleries of before stay in use
+                if self._trouble != (trouble := repr(error)):
+                    self._trouble = trouble
+                    log.exception("galleries_not_built")
             self._stopped.wait(LOOK_EVERY_S)
 
     def step(self) -> None:

@@ -25,7 +25,8 @@ from gateway.pipeline import Pipeline
 from gateway.recognition import GalleryKeeper
 from gateway.roster_store import RosterStore
 
-CLOCKS_NOTE = "device-clocks"
+CLOCKS_NOTE, TIME_NOTE = "device-clocks", "time"
+TIME_NOTED_EVERY_S = 600.0
 FEW_MESSAGES = 32
 COMMIT_WAIT_S = 0.002
 STOP_S_MAX = 6.0  # to finish what was taken in; a photograph may take most of it
@@ -59,7 +60,7 @@ class Service:
         self._parts = parts
         self._stopping = self._failed = False
         self._due_s = float("inf")
-        self._next_second_s = 0.0
+        self._next_second_s = self._next_note_s = 0.0
         self._kept_clocks = parts.devices.clocks()
 
     def run(self, started: Callable[[], None] = lambda: None) -> bool:
@@ -133,6 +134,11 @@ class Service:
         parts = self._parts
         parts.broker.tick(now_s)
         parts.devices.find_silent(parts.clock.now_s())
+        if now_s >= self._next_note_s:
+            # A box that boots without a clock goes on from here, also where nobody has come by for days.
+            self._next_note_s = now_s + TIME_NOTED_EVERY_S
+            time_s = str(parts.clock.now_s())
+            parts.journal.do(lambda store: store.put_note(TIME_NOTE, time_s))
         clocks = parts.devices.clocks()
         if clocks != self._kept_clocks:
             self._kept_clocks = clocks

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import structlog
 
 from gateway.erasure import Erasure, ErasureCertificate, certify
-from gateway.matching.templates import StoredTemplate, stored_template, unit_rows
+from gateway.matching.templates import Floats, StoredTemplate, stored_template, stored_templates, unit_rows
 from gateway.sealing import KEY_BYTES, SealBrokenError, key_name, new_key, seal, unseal
 from gateway.vault_rotation import rewrap
 from gateway.vault_store import VaultStore
@@ -125,17 +125,18 @@ class Vault:
                 "LEFT JOIN data_key USING (estate, person) WHERE estate = ? ORDER BY person, encoder",
                 (estate_id,),
             ).fetchall()
-        people: list[StoredTemplate] = []
+        read: list[tuple[str, str, Floats]] = []
         broken: list[BrokenRow] = []
         for person, encoder, photos, sealed, wrapped in rows:
             try:
                 data_key = unseal(self._key, wrapped or b"", "data key", self._vault_id, estate_id, person)
                 bound = ("template", self._vault_id, estate_id, person, encoder, photos)
                 views = np.frombuffer(unseal(data_key, sealed, *bound), "<f4").reshape(photos, -1)
-                people.append(stored_template(person, views, encoder))
             except (SealBrokenError, ValueError):
                 broken.append(BrokenRow(estate_id, person, encoder))
-        return people, broken
+            else:
+                read.append((person, encoder, views))
+        return stored_templates(read), broken
 
     def store(
         self, estate_id: str, person_id: str, views: npt.ArrayLike, encoder: str, now: datetime

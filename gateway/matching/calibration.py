@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.matching.scoring import rank, scores_of_named
-from gateway.matching.templates import Floats, StoredTemplate, fuse
+from gateway.matching.templates import Floats, StoredTemplate, fuse_tracks
 
 FPIR = 0.003
 # Strangers who may reach "unsure", which asks for a card and opens nothing.
@@ -35,7 +35,8 @@ STRANGERS_MIN = 20
 _TAIL_PEOPLE = 250
 _TAIL_MAX = 0.2
 _SEEN_MIN = 5.0
-_PROBES_MAX = 2000
+# So many of a large gallery are asked, and half as many beside somebody else's name; more change little.
+_PROBES_MAX = 1000
 
 Persons = npt.NDArray[np.generic]
 Source = Literal["table", "strangers", "gallery"]
@@ -176,11 +177,11 @@ def from_gallery(people: Sequence[StoredTemplate], rows: Floats, fpir: float) ->
             continue
         if len(chosen) < STRANGERS_MIN:
             raise TooFewStrangersError(len(chosen))
-        probes = np.stack([fuse(people[index].views[:frames]) for index in chosen])
+        probes, _ = fuse_tracks([people[index].views[:frames] for index in chosen], rows.shape[1])
         masked = np.asarray(chosen, np.intp)
-        found = read_off(
-            rank(probes, rows, exclude=masked).scores(), named_scores(probes, rows, masked), fpir, None
-        )
+        scores = rank(probes, rows, exclude=masked).scores()
+        some = slice(0, _PROBES_MAX // 2)
+        found = read_off(scores, named_scores(probes[some], rows, masked[some]), fpir, None)
         made.append(found.stricter(made[-1]) if made else found)
     return tuple(made)
 
@@ -196,10 +197,11 @@ def named_scores(
     count, size = len(probes), len(rows)
     own = masked if masked is not None else np.zeros(count, np.intp)
     steps = range(1, min(5, size))
-    claimed = [(own + 1 + (np.arange(count) * 7919 + step * 104729) % (size - 1)) % size for step in steps]
-    if not claimed:
+    if not steps:
         return np.full(count, -np.inf, np.float32)
-    return np.concatenate([scores_of_named(probes, rows, names, exclude=masked) for names in claimed])
+    claimed = [(own + 1 + (np.arange(count) * 7919 + step * 104729) % (size - 1)) % size for step in steps]
+    scores = scores_of_named(probes, rows, np.stack(claimed, axis=1), exclude=masked)
+    return scores.T.ravel()
 
 
 def _first_below(values: npt.NDArray[np.float64], above: npt.NDArray[np.float64], rate: float) -> float:

@@ -109,6 +109,13 @@ def faces() -> None:
 @_FRAMES
 @_SEED
 @_draws(10)
+@click.option(
+    "--alike",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="各帧相似程度，0 为不同日期  |  how alike a passage's frames are; 0: of other days, 1: one frame",
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON 输出  |  a JSON list")
 @click.option("--det", type=click.Path(path_type=Path, dir_okay=False), help="DET 曲线 PNG  |  a DET plot")
 def evaluate(
@@ -119,12 +126,13 @@ def evaluate(
     frames: tuple[int, ...],
     seed: int,
     draws: int,
+    alike: float,
     as_json: bool,
     det: Path | None,
 ) -> None:
     """用门口的同一套代码测量误认与漏认  |  False and missed identifications, with the doors' own code."""
     with _told_plainly() as report:
-        results = report.measure(templates, fpir, gallery_sizes, photos, frames, seed, draws)
+        results = report.measure(templates, fpir, gallery_sizes, photos, frames, seed, draws, alike)
         if det is not None:
             report.draw_det(results, fpir, det)
         click.echo(report.as_json(results) if as_json else report.as_text(results, fpir))

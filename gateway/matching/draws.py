@@ -20,7 +20,7 @@ TRACKS_MAX = 3
 # Below these nothing is measured; the intervals say how little such few people tell.
 PROBES_MIN = 5
 # Four of five folds must have strangers enough to calibrate with, however the folds fall.
-OUTSIDE_MIN = 2 * STRANGERS_MIN
+OUTSIDE_MIN = 4 * STRANGERS_MIN
 
 Indices = npt.NDArray[np.intp]
 
@@ -115,6 +115,21 @@ def label(templates: Floats, persons: npt.NDArray[np.generic]) -> Labelled:
     return Labelled(templates, unit_rows(templates), rows)
 
 
+def frames_of(templates: Floats, tracks: Tracks, alike: float) -> Floats:
+    """The frames of each passage, float32 of shape (n, frames, dimension).
+
+    Args:
+        templates: the rows that the tracks name, as encoded or as unit vectors.
+        tracks: the passages.
+        alike: how far each frame is moved towards its passage's first, 0 not at all, 1 onto it. The rows
+            are photographs of different days; frames of one passage are more alike.
+    """
+    frames: Floats = templates[tracks.frames]
+    if alike:
+        frames = frames + np.float32(alike) * (frames[:, :1] - frames)
+    return frames
+
+
 @dataclass(frozen=True, slots=True)
 class Tracks:
     """Passages: for each its frames (row numbers), whose it is, and that person's fold."""
@@ -165,7 +180,7 @@ def draw(
     shuffled = random.permutation(len(counts))
     able = shuffled[counts[shuffled] >= photos + frames]
     fewer = shuffled[counts[shuffled] < photos + frames]
-    chosen = able[: min(_probe_people(len(able)), size)]
+    chosen = able[: min(_probe_people(counts, photos, frames)[0], size)]
     # Those who could not be strangers fill the gallery first: the others are needed outside.
     fewer = np.concatenate([fewer[counts[fewer] < frames], fewer[counts[fewer] >= frames]])
     fill = fewer[: size - len(chosen)]
@@ -186,14 +201,12 @@ def draw(
 def largest_size(people: Labelled, photos: int, frames: int) -> int:
     """The largest gallery that leaves probes and strangers enough; 0 when none does."""
     counts = people.counts
-    able = int((counts >= photos + frames).sum())
-    chosen = _probe_people(able)
-    fewer = int((counts < photos + frames).sum())
-    usable_outside = (able - chosen) + int(((counts < photos + frames) & (counts >= frames)).sum())
-    if chosen < PROBES_MIN or usable_outside < OUTSIDE_MIN:
+    chosen, spare = _probe_people(counts, photos, frames)
+    if chosen < PROBES_MIN:
         return 0
     # Everybody but the strangers that are needed.
-    return chosen + fewer - max(0, OUTSIDE_MIN - (able - chosen))
+    fewer = int((counts < photos + frames).sum())
+    return chosen + fewer - max(0, OUTSIDE_MIN - spare)
 
 
 def deal_folds(people: Labelled, random: np.random.Generator) -> Indices:
@@ -201,8 +214,12 @@ def deal_folds(people: Labelled, random: np.random.Generator) -> Indices:
     return random.permutation(np.arange(len(people.rows)) % FOLDS)
 
 
-def _probe_people(able: int) -> int:
-    return int(able * ENROLLED_SHARE)
+def _probe_people(counts: Indices, photos: int, frames: int) -> tuple[int, int]:
+    """How many people with photographs enough are enrolled at most, and how many of them stay outside."""
+    able = int((counts >= photos + frames).sum())
+    others = int(((counts < photos + frames) & (counts >= frames)).sum())
+    chosen = max(0, min(int(able * ENROLLED_SHARE), able + others - OUTSIDE_MIN))
+    return chosen, able - chosen
 
 
 def _tracks(rows: dict[int, Indices], frames: int, folds: Indices) -> Tracks:

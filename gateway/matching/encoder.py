@@ -20,6 +20,7 @@ import numpy as np
 import structlog
 
 from gateway.matching import wire
+from gateway.matching.bell import Bell
 from gateway.matching.encoder_worker import FacesMissingError, require_faces
 from gateway.matching.templates import DLIB_ENCODER, Floats
 
@@ -93,22 +94,21 @@ class EncoderPool:
         self._lock = threading.Lock()
         self._waiting: deque[_Job] = deque()
         self._finished: deque[EncodeResult] = deque()
-        self._closing = False
+        self._closing = self._closed = False
         self._missing: str | None = None
         self._failed_starts = 0
         self._rest_until = 0.0
         self._workers: list[_Worker] = []
-        self._wake_out, self._wake_in = _pipe()
-        self._nudge_out, self._nudge_in = _pipe()
+        self._results_bell, self._keeper_bell = Bell(), Bell()
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._nudge_out, selectors.EVENT_READ)
+        self._selector.register(self._keeper_bell, selectors.EVENT_READ)
         self._thread = threading.Thread(target=self._keep, name="encoder-pool", daemon=True)
         self._thread.start()
 
     @property
     def wake_fd(self) -> int:
         """Readable while there are results to take."""
-        return self._wake_out
+        return self._results_bell.fileno()
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -126,27 +126,28 @@ class EncoderPool:
             if self._closing or len(self._waiting) >= self._queue_limit:
                 return False
             self._waiting.append(_Job(job_id, images, enrolment))
-        self._nudge()
+            self._keeper_bell.ring()
         return True
 
     def results(self) -> list[EncodeResult]:
         """What has been finished since this was last asked; never blocks."""
         with self._lock:
-            _drain(self._wake_out)
+            self._results_bell.silence()
             taken = list(self._finished)
             self._finished.clear()
         return taken
 
     def close(self) -> None:
-        """End the processes; jobs that are under way are answered with a reason."""
+        """End the processes; jobs that are under way are answered with a reason, and can still be taken."""
         with self._lock:
-            if self._closing:
+            if self._closed:
                 return
-            self._closing = True
-        self._nudge()
+            self._closed = self._closing = True
+            self._keeper_bell.ring()
         self._thread.join()
-        for descriptor in (self._nudge_out, self._nudge_in, self._wake_out, self._wake_in):
-            os.close(descriptor)
+        with self._lock:
+            self._keeper_bell.close()
+            self._results_bell.close()
 
     # The keeper's thread. It starts the processes itself: the kernel ends them with the thread that
     # started them, and this one lives as long as the pool.
@@ -158,7 +159,7 @@ class EncoderPool:
                 self._assign()
                 for key, _ in self._selector.select(self._patience()):
                     if key.data is None:
-                        _drain(self._nudge_out)
+                        self._keeper_bell.silence()
                     else:
                         self._take(key.data)
                 self._give_up_overdue()
@@ -259,10 +260,7 @@ class EncoderPool:
     def _finish(self, result: EncodeResult) -> None:
         with self._lock:
             self._finished.append(result)
-            _poke(self._wake_in)
-
-    def _nudge(self) -> None:
-        _poke(self._nudge_in)
+            self._results_bell.ring()
 
 
 def _start() -> _Worker:
@@ -289,27 +287,3 @@ def _result(job: _Job, reply: wire.Reply) -> EncodeResult:
 
 def _refusal(job: _Job, reason: str) -> EncodeResult:
     return EncodeResult(job.job_id, None, reason, (reason,) * len(job.images))
-
-
-def _pipe() -> tuple[int, int]:
-    reader, writer = os.pipe()
-    os.set_blocking(reader, False)
-    os.set_blocking(writer, False)
-    return reader, writer
-
-
-def _poke(writer: int) -> None:
-    try:
-        os.write(writer, b".")
-    except BlockingIOError:
-        pass  # it is full, so the reader will wake up anyway
-    except OSError:
-        pass  # closed while we asked
-
-
-def _drain(reader: int) -> None:
-    try:
-        while os.read(reader, 4096):
-            pass
-    except BlockingIOError:
-        pass

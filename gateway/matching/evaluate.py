@@ -14,10 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.matching.calibration import FRAMES_MAX, Calibration, named_scores, read_off
-from gateway.matching.draws import FOLDS, Draw, Labelled, Tracks, deal_folds, draw
+from gateway.matching.draws import FOLDS, Draw, Labelled, Tracks, deal_folds, draw, frames_of
 from gateway.matching.gallery import Gallery, Match
 from gateway.matching.scoring import rank
-from gateway.matching.templates import DLIB_ENCODER, Floats, StoredTemplate, stored_template, unit_rows
+from gateway.matching.templates import (
+    DLIB_ENCODER,
+    Floats,
+    StoredTemplate,
+    TemplateShapeError,
+    fuse_tracks,
+    stored_template,
+)
 
 DRAWS = 10
 LIBRARY_DISTANCE = 0.6
@@ -81,7 +88,14 @@ class Judged:
 
 
 def evaluate(
-    people: Labelled, size: int, photos: int, frames: int, fpir: float, seed: int = 1, draws: int = DRAWS
+    people: Labelled,
+    size: int,
+    photos: int,
+    frames: int,
+    fpir: float,
+    seed: int = 1,
+    draws: int = DRAWS,
+    alike: float = 0.0,
 ) -> Result:
     """Measure one setting.
 
@@ -93,6 +107,7 @@ def evaluate(
         fpir: the stated share of strangers that may be let in.
         seed: the same seed, the same draws.
         draws: galleries drawn.
+        alike: as for `frames_of`.
     Raises:
         GallerySizeError: the size does not fit the people.
     """
@@ -107,15 +122,15 @@ def evaluate(
     false_scores: list[Floats] = []
     for _ in range(draws):
         one = draw(people, size, photos, frames, random, folds)
-        library_probes.append(~_library_right(people, one))
-        library_strangers.append(_library_nearest(people, one, one.strangers)[1])
-        for fold, gallery in _galleries(people, one, fpir):
+        library_probes.append(~_library_right(people, one, alike))
+        library_strangers.append(_library_nearest(people, one, one.strangers, alike)[1])
+        for fold, gallery in _galleries(people, one, fpir, alike):
             if gallery.calibration is not None:
                 thresholds.append(gallery.calibration.threshold(frames).accept_min)
-            mine = one.probes.folds == fold
-            probes.append(_judge(gallery, people, one.probes, mine, one.places))
-            strangers.append(_judge(gallery, people, one.strangers, one.strangers.folds == fold, None))
-        own, false = _all_scores(people, one, gallery)
+            mine, theirs = one.probes.folds == fold, one.strangers.folds == fold
+            probes.append(_judge(gallery, people, one.probes, mine, one.places, alike))
+            strangers.append(_judge(gallery, people, one.strangers, theirs, None, alike))
+        own, false = _all_scores(people, one, gallery, alike)
         own_scores.append(own)
         false_scores.append(false)
     asked, outside = _joined(probes), _joined(strangers)
@@ -140,9 +155,12 @@ def evaluate(
     )
 
 
-def fused(people: Labelled, tracks: Tracks) -> Floats:
+def fused(people: Labelled, tracks: Tracks, alike: float = 0.0) -> Floats:
     """Each passage as the one vector a door makes of it, shape (n, dimension)."""
-    return unit_rows(people.units[tracks.frames].mean(axis=1))
+    vectors, kept = fuse_tracks(list(frames_of(people.units, tracks, alike)), people.units.shape[1])
+    if len(kept) < len(tracks.frames):
+        raise TemplateShapeError(tracks.frames.shape, "帧互相抵消 (frames that cancel out)")
+    return vectors
 
 
 def enrolled(people: Labelled, one: Draw) -> list[StoredTemplate]:
@@ -150,11 +168,11 @@ def enrolled(people: Labelled, one: Draw) -> list[StoredTemplate]:
     return [stored_template(str(who), people.units[rows], DLIB_ENCODER) for who, rows in one.enrolled]
 
 
-def _galleries(people: Labelled, one: Draw, fpir: float) -> Iterator[tuple[int, Gallery]]:
+def _galleries(people: Labelled, one: Draw, fpir: float, alike: float) -> Iterator[tuple[int, Gallery]]:
     """The draw's gallery five times, each with thresholds that one fold had no part in."""
     stored = enrolled(people, one)
     rows = np.stack([person.template for person in stored])
-    outside, known = fused(people, one.strangers), fused(people, one.probes)
+    outside, known = fused(people, one.strangers, alike), fused(people, one.probes, alike)
     # Enrolled people of the other folds are strangers too, once their own row is covered.
     scores = np.concatenate([rank(outside, rows).scores(), rank(known, rows, exclude=one.places).scores()])
     persons = np.concatenate([one.strangers.persons, one.probes.persons])
@@ -170,9 +188,14 @@ def _galleries(people: Labelled, one: Draw, fpir: float) -> Iterator[tuple[int, 
 
 
 def _judge(
-    gallery: Gallery, people: Labelled, tracks: Tracks, mine: Truths, places: npt.NDArray[np.intp] | None
+    gallery: Gallery,
+    people: Labelled,
+    tracks: Tracks,
+    mine: Truths,
+    places: npt.NDArray[np.intp] | None,
+    alike: float,
 ) -> Judged:
-    answers: list[Match] = gallery.match_batch([people.units[frames] for frames in tracks.frames[mine]])
+    answers: list[Match] = gallery.match_batch(list(frames_of(people.units, tracks, alike)[mine]))
     nearest = [answer.person_id for answer in answers]
     expected = [gallery.person_ids[place] for place in places[mine]] if places is not None else None
     return Judged(
@@ -207,12 +230,12 @@ def _rate(hits: Truths, persons: npt.NDArray[np.intp], random: np.random.Generat
     return Rate(float(own.sum() / passages.sum()), float(low), float(high))
 
 
-def _all_scores(people: Labelled, one: Draw, gallery: Gallery) -> tuple[Floats, Floats]:
+def _all_scores(people: Labelled, one: Draw, gallery: Gallery, alike: float) -> tuple[Floats, Floats]:
     """What enrolled people reach as themselves (nothing when another is nearer), and strangers as anybody."""
-    own = rank(fused(people, one.probes), gallery.rows)
+    own = rank(fused(people, one.probes, alike), gallery.rows)
     return (
         np.where(own.best == one.places, own.scores(), -np.inf),
-        rank(fused(people, one.strangers), gallery.rows).scores(),
+        rank(fused(people, one.strangers, alike), gallery.rows).scores(),
     )
 
 
@@ -225,18 +248,20 @@ def _curve(own: Floats, false: Floats, points: int = 200) -> tuple[tuple[float, 
     return tuple((float(x), float(y)) for x, y in zip(fpir, fnir, strict=True))
 
 
-def _library_nearest(people: Labelled, one: Draw, tracks: Tracks) -> tuple[npt.NDArray[np.intp], Truths]:
+def _library_nearest(
+    people: Labelled, one: Draw, tracks: Tracks, alike: float
+) -> tuple[npt.NDArray[np.intp], Truths]:
     """The person of the nearest photograph, and whether the library's default lets them in."""
     photographs = np.concatenate([rows for _, rows in one.enrolled])
     owner = np.repeat(np.arange(len(one.enrolled)), [len(rows) for _, rows in one.enrolled])
     known = people.templates[photographs]
-    probes = people.templates[tracks.frames].mean(axis=1)
+    probes = frames_of(people.templates, tracks, alike).mean(axis=1)
     squares = (probes**2).sum(1)[:, None] + (known**2).sum(1)[None] - 2 * probes @ known.T
     nearest = squares.argmin(axis=1)
     return owner[nearest], squares.min(axis=1) <= LIBRARY_DISTANCE**2
 
 
-def _library_right(people: Labelled, one: Draw) -> Truths:
-    nearest, let_in = _library_nearest(people, one, one.probes)
+def _library_right(people: Labelled, one: Draw, alike: float) -> Truths:
+    nearest, let_in = _library_nearest(people, one, one.probes, alike)
     right: Truths = let_in & (nearest == one.places)
     return right

@@ -30,12 +30,11 @@ COHORT_MIN = 300
 class NoCalibrationError(ValueError):
     """Nothing says from which score a face of this encoder may open a door."""
 
-    def __init__(self, encoder: str, fpir: float, people: int) -> None:
-        self.encoder, self.fpir, self.people = encoder, fpir, people
+    def __init__(self, encoder: str, people: int) -> None:
+        self.encoder, self.people = encoder, people
         super().__init__(
-            f"编码器 {encoder} 在误识率 {fpir} 下没有可用的阈值（库中 {people} 人）；请提供该编码器的阈值表"
-            f"  |  no thresholds for encoder {encoder} at FPIR {fpir} with {people} people: "
-            "give a table measured with that encoder"
+            f"编码器 {encoder} 没有可用的阈值（库中 {people} 人）；请提供用该编码器测出的阈值表  |  "
+            f"no thresholds for encoder {encoder} with {people} people: give a table measured with it"
         )
 
 
@@ -98,7 +97,7 @@ class Gallery:
             cohort_min: from so many people on, they are their own yardstick.
             calibration: thresholds found elsewhere, such as for a larger gallery this one is a part of.
         Raises:
-            NoCalibrationError: too few people, and no table for this encoder and rate.
+            NoCalibrationError: too few people, and no table for this encoder.
         """
         chosen = [person for person in people if person.encoder == encoder]
         if not chosen:
@@ -155,7 +154,7 @@ class Gallery:
         if self.calibration is None or not kept:
             return answers
         ranking = rank(vectors, self.rows)
-        frames = [np.atleast_2d(tracks[index]).shape[0] for index in kept]
+        frames = [len(tracks[index]) for index in kept]
         for index, answer in zip(kept, self._verdicts(ranking, frames), strict=True):
             answers[index] = answer
         return answers
@@ -170,7 +169,7 @@ class Gallery:
         place = self._places.get(person_id)
         if place is None or self.calibration is None:
             return False
-        reached = scores_of_named(vector[None], self.rows, np.array([place]))[0]
+        reached = scores_of_named(vector[None], self.rows, np.array([[place]]))[0, 0]
         return bool(reached >= self.calibration.threshold(np.atleast_2d(probes).shape[0]).confirm_min)
 
     def known_as(self, views: Floats, person_id: str) -> str | None:
@@ -196,20 +195,20 @@ class Gallery:
             return [NOBODY] * len(frames)
         margin_min = self.calibration.margin_min
         answers = []
-        for best, score, second, margin, count in zip(
+        for best, score, margin, count in zip(
             ranking.best.tolist(),
             ranking.scores().tolist(),
-            ranking.runner_up_scores().tolist(),
             ranking.margins().tolist(),
             frames,
             strict=True,
         ):
             threshold = self.calibration.threshold(count)
             if score < threshold.unsure_min:
-                answers.append(Match(None, score, second, "unknown"))
+                answers.append(Match(None, score, score - margin, "unknown"))
             else:
                 sure = score >= threshold.accept_min and margin >= margin_min
-                answers.append(Match(self.person_ids[best], score, second, "match" if sure else "unsure"))
+                verdict: Verdict = "match" if sure else "unsure"
+                answers.append(Match(self.person_ids[best], score, score - margin, verdict))
         return answers
 
 
@@ -224,6 +223,6 @@ def _calibrate(
     if len(people) >= cohort_min:
         return Calibration(fpir, from_gallery(people, rows, fpir), "gallery", len(people))
     table = table if table is not None else load_table()
-    if not table.holds_for(encoder, fpir):
-        raise NoCalibrationError(encoder, fpir, len(people))
-    return table.calibration(len(people))
+    if table.encoder != encoder:
+        raise NoCalibrationError(encoder, len(people))
+    return table.calibration(len(people), fpir)

@@ -29,6 +29,7 @@ def measure(
     frames: Sequence[int],
     seed: int,
     draws: int,
+    alike: float,
 ) -> list[Result]:
     """Measure every combination of size and frames.
 
@@ -39,7 +40,9 @@ def measure(
     for count in frames:
         for size in sizes:  # before minutes are spent on those that fit
             people.require(size, photos, count)
-    return [evaluate(people, size, photos, count, fpir, seed, draws) for count in frames for size in sizes]
+    return [
+        evaluate(people, size, photos, count, fpir, seed, draws, alike) for count in frames for size in sizes
+    ]
 
 
 def as_json(results: Sequence[Result]) -> str:

@@ -22,6 +22,11 @@ NEIGHBOUR_WEIGHT = 0.5
 # It also stands for a neighbour that a gallery of fewer than four people does not have.
 NEIGHBOUR_DISTANCE_MAX = 0.42
 
+# A product of more cells than this (32 MB) is made in parts: the box has little memory.
+_CELLS_MAX = 8_000_000
+
+Rows = npt.NDArray[np.intp]
+
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
@@ -33,43 +38,17 @@ class Ranking:
             ascending; 2 where the gallery has nobody left.
     """
 
-    best: npt.NDArray[np.intp]
+    best: Rows
     distances: Floats
 
     def scores(self) -> Floats:
         """Shape (B,): the score of the best person."""
         return score(self.distances[:, 0], self.distances[:, 1:])
 
-    def runner_up_scores(self) -> Floats:
-        """Shape (B,): the second person's distance put in the place of the best one's."""
-        return score(self.distances[:, 1], self.distances[:, 1:])
-
     def margins(self) -> Floats:
-        """Shape (B,): how much farther the second person is than the best one."""
+        """Shape (B,): how much farther the second person is than the best one, which is also how much
+        lower they would score."""
         return self.distances[:, 1] - self.distances[:, 0]
-
-
-def scores_of_named(
-    probes: Floats,
-    gallery: Floats,
-    named: npt.NDArray[np.intp],
-    exclude: npt.NDArray[np.intp] | None = None,
-) -> Floats:
-    """The score of one named person for each probe, beside the nearest of the others.
-
-    Args:
-        probes: float32 unit vectors, shape (B, dimension).
-        gallery: as for `rank`.
-        named: shape (B,), the row of the person each probe is said to be.
-        exclude: as for `rank`.
-    """
-    likeness = probes @ gallery.T
-    rows = np.arange(len(probes))
-    if exclude is not None:
-        likeness[rows, exclude] = -np.inf
-    own = _chords(likeness[rows, named][:, None])
-    likeness[rows, named] = -np.inf
-    return score(own[:, 0], _chords(_take_nearest(likeness, NEIGHBOURS)[1]))
 
 
 def score(distance: Floats, neighbours: Floats) -> Floats:
@@ -79,7 +58,7 @@ def score(distance: Floats, neighbours: Floats) -> Floats:
     return scores
 
 
-def rank(probes: Floats, gallery: Floats, exclude: npt.NDArray[np.intp] | None = None) -> Ranking:
+def rank(probes: Floats, gallery: Floats, exclude: Rows | None = None) -> Ranking:
     """Compare probes with every person of a gallery, in one product.
 
     Args:
@@ -88,12 +67,28 @@ def rank(probes: Floats, gallery: Floats, exclude: npt.NDArray[np.intp] | None =
         exclude: shape (B,), for each probe a row of the gallery to leave out, so that somebody
             enrolled can be asked as if they were a stranger.
     """
-    likeness = probes @ gallery.T
-    rows = np.arange(len(probes))
-    if exclude is not None:
-        likeness[rows, exclude] = -np.inf
-    best, nearest = _take_nearest(likeness, 1 + NEIGHBOURS)
-    return Ranking(best, _chords(nearest))
+    who, likeness, _ = _nearest(probes, gallery, exclude, None)
+    return Ranking(who[:, 0], _chords(likeness))
+
+
+def scores_of_named(probes: Floats, gallery: Floats, named: Rows, exclude: Rows | None = None) -> Floats:
+    """The scores of named people for each probe, each beside the nearest of the others.
+
+    Args:
+        probes: float32 unit vectors, shape (B, dimension).
+        gallery: as for `rank`.
+        named: shape (B, k), the rows of the people each probe is said to be, one after the other.
+        exclude: as for `rank`; none of the named.
+    Returns:
+        float32, shape (B, k).
+    """
+    who, likeness, claimed = _nearest(probes, gallery, exclude, named)
+    columns = []
+    for column in range(named.shape[1]):
+        others = np.where(who == named[:, column, None], -np.inf, likeness)
+        beside = _chords(-np.sort(-others, axis=1)[:, :NEIGHBOURS])
+        columns.append(score(_chords(claimed[:, column]), beside))
+    return np.stack(columns, axis=1)
 
 
 def chord(first: Floats, second: Floats) -> float:
@@ -101,18 +96,31 @@ def chord(first: Floats, second: Floats) -> float:
     return float(np.sqrt(max(0.0, 2.0 - 2.0 * float(first @ second))))
 
 
-def _take_nearest(likeness: Floats, places: int) -> tuple[npt.NDArray[np.intp], Floats]:
-    """The nearest row of each line and the `places` highest values, descending; `likeness` is used up."""
-    rows = np.arange(len(likeness))
-    nearest = np.full((len(likeness), places), -np.inf, np.float32)
-    best = top = likeness.argmax(axis=1)
-    # A few passes of argmax are many times cheaper than partitioning a row of 100,000.
-    for place in range(min(places, likeness.shape[1])):
-        if place:
-            top = likeness.argmax(axis=1)
-        nearest[:, place] = likeness[rows, top]
-        likeness[rows, top] = -np.inf
-    return best, nearest
+def _nearest(
+    probes: Floats, gallery: Floats, exclude: Rows | None, named: Rows | None
+) -> tuple[Rows, Floats, Floats]:
+    """Row and likeness of the nearest four, descending, shape (B, 4) each, and the likeness of the named."""
+    count, people = len(probes), len(gallery)
+    places = 1 + NEIGHBOURS
+    who = np.full((count, places), -1, np.intp)
+    likeness = np.full((count, places), -np.inf, np.float32)
+    claimed = np.empty((count, 0 if named is None else named.shape[1]), np.float32)
+    step = max(1, _CELLS_MAX // people)
+    for start in range(0, count, step):
+        part = slice(start, min(start + step, count))
+        product = probes[part] @ gallery.T
+        rows = np.arange(len(product))
+        if named is not None:
+            claimed[part] = np.take_along_axis(product, named[part], axis=1)
+        if exclude is not None:
+            product[rows, exclude[part]] = -np.inf
+        # A few passes of argmax are many times cheaper than partitioning a row of 100,000.
+        for place in range(min(places, people)):
+            top = product.argmax(axis=1)
+            who[part, place] = top
+            likeness[part, place] = product[rows, top]
+            product[rows, top] = -np.inf
+    return who, likeness, claimed
 
 
 def _chords(likeness: Floats) -> Floats:

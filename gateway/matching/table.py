@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 
 from estate.config import SettingsError, convert, read_toml
-from gateway.matching.calibration import Calibration, Threshold
+from gateway.matching.calibration import FRAMES_MAX, UNSURE_FPIR, Calibration, Threshold
 
 PACKAGED = Path(__file__).with_name("thresholds.toml")
 
@@ -30,36 +30,30 @@ class ThresholdTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         source: whose faces they were measured on, and by which command.
         encoder: the only encoder they hold for.
-        fpir: the only rate they hold for.
+        fpir: the rate they were measured at.
     """
 
     source: str
     encoder: str
-    fpir: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    fpir: Annotated[float, msgspec.Meta(gt=0, lt=UNSURE_FPIR)]
     row: Annotated[list[Row], msgspec.Meta(min_length=1)]
 
-    def holds_for(self, encoder: str, fpir: float) -> bool:
-        """Whether a door with this encoder and rate may use it: the table is never laxer than asked."""
-        return encoder == self.encoder and fpir >= self.fpir
-
-    def calibration(self, gallery_size: int) -> Calibration:
+    def calibration(self, gallery_size: int, fpir: float) -> Calibration:
         """The thresholds for a gallery of this size, read between the measured ones.
 
-        Beyond the largest, the rise from the two largest goes on with the logarithm of the size.
+        Beyond the largest size, the rise from the two largest goes on with the logarithm of the size. For
+        a stricter rate the scores' tail is continued as in `gateway.matching.calibration`; for a laxer
+        one the table's own rate serves.
         """
-        return Calibration(
-            fpir=self.fpir,
-            by_frames=tuple(
-                Threshold(
-                    self._between(gallery_size, [row.accept_min[frames] for row in self.row]),
-                    self._between(gallery_size, [row.unsure_min[frames] for row in self.row]),
-                    self._between(gallery_size, [row.confirm_min[frames] for row in self.row]),
-                )
-                for frames in range(3)
-            ),
-            source="table",
-            strangers=0,
-        )
+        steps = []
+        for frames in range(FRAMES_MAX):
+            accept = self._between(gallery_size, [row.accept_min[frames] for row in self.row])
+            unsure = self._between(gallery_size, [row.unsure_min[frames] for row in self.row])
+            confirm = self._between(gallery_size, [row.confirm_min[frames] for row in self.row])
+            slope = (accept - unsure) / math.log(UNSURE_FPIR / self.fpir)
+            accept += slope * max(0.0, math.log(self.fpir / fpir))
+            steps.append(Threshold(accept, unsure, confirm))
+        return Calibration(min(fpir, self.fpir), tuple(steps), "table", 0)
 
     def _between(self, gallery_size: int, values: list[float]) -> float:
         sizes = [math.log(row.gallery_size) for row in self.row]

@@ -53,6 +53,18 @@ def stored_template(person_id: str, views: npt.ArrayLike, encoder: str) -> Store
     return StoredTemplate(person_id, fuse(unit), encoder, len(unit), unit)
 
 
+def stored_templates(people: Sequence[tuple[str, str, Floats]]) -> list[StoredTemplate]:
+    """`stored_template` for many at once, as (person, encoder, views); the views are unit vectors already."""
+    made: list[StoredTemplate] = []
+    for dimension in {views.shape[1] for _, _, views in people}:
+        own = [person for person in people if person[2].shape[1] == dimension]
+        vectors, kept = fuse_tracks([views for _, _, views in own], dimension)
+        for vector, index in zip(vectors, kept, strict=True):
+            person_id, encoder, views = own[index]
+            made.append(StoredTemplate(person_id, vector, encoder, len(views), views))
+    return made
+
+
 def unit_rows(vectors: npt.ArrayLike) -> Floats:
     """Bring each row to length 1, which removes the length that says more of the picture than of the face.
 
@@ -109,13 +121,13 @@ def fuse_tracks(tracks: Sequence[Floats], dimension: int) -> tuple[Floats, list[
     rows = np.concatenate([tracks[index] for index in fitting], dtype=np.float32)
     lengths = _lengths(rows)
     usable = _usable(lengths)
-    rows = rows / np.where(usable, lengths, 1.0)[:, None]
+    rows = _divided(rows, lengths, usable)
     if len(rows) > len(fitting):  # some have several frames
         starts = np.cumsum([0, *(len(tracks[index]) for index in fitting[:-1])])
         rows = np.add.reduceat(rows, starts, axis=0)
         lengths = _lengths(rows)
         usable = np.logical_and.reduceat(usable, starts) & _usable(lengths)
-        rows = rows / np.where(usable, lengths, 1.0)[:, None]
+        rows = _divided(rows, lengths, usable)
     if not usable.all():
         rows = rows[usable]
         fitting = [index for index, good in zip(fitting, usable.tolist(), strict=True) if good]
@@ -125,6 +137,11 @@ def fuse_tracks(tracks: Sequence[Floats], dimension: int) -> tuple[Floats, list[
 def _lengths(rows: Floats) -> Floats:
     lengths: Floats = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     return lengths
+
+
+def _divided(rows: Floats, lengths: Floats, usable: npt.NDArray[np.bool_]) -> Floats:
+    divided: Floats = rows / np.where(usable, lengths, 1).astype(np.float32)[:, None]
+    return divided
 
 
 def _usable(lengths: Floats) -> npt.NDArray[np.bool_]:

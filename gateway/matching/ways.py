@@ -1,6 +1,7 @@
 """Other ways of scoring, measured beside the doors' own so that the choice can be checked.
 
-Each takes the same draws and reads its thresholds off the same strangers of the other folds.
+Each takes the same draws. Of the four folds that are not under test, two teach (cohort and covariances)
+and two calibrate: a way that had seen the calibrating strangers before would set itself too lax a threshold.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ class Side:
         gallery: float32 (N, dimension), each person's photographs fused.
         photographs: float32 (P, dimension), all of them, and `owners` (P,) whose each is.
         photos: (N,) how many photographs each person has.
-        cohort: float32 (C, dimension), people of other folds who are not in the gallery, fused.
-        training: float32 rows of people of other folds and `training_persons` whose each is.
+        cohort: float32 (C, dimension), people of the teaching folds who are not in the gallery, fused.
+        training: float32 rows of people of the teaching folds and `training_persons` whose each is.
     """
 
     gallery: Floats
@@ -149,12 +150,17 @@ def _count(
     test = one.strangers.folds == fold
     covered = known.copy()
     covered[np.arange(len(known)), one.places] = -np.inf
-    others = np.concatenate([outside[~test], covered.max(axis=1)[one.probes.folds != fold]])
-    persons = np.concatenate([one.strangers.persons[~test], one.probes.persons[one.probes.folds != fold]])
+    calibrating = [np.isin(tracks.folds, _calibrating(fold)) for tracks in (one.strangers, one.probes)]
+    others = np.concatenate([outside[calibrating[0]], covered.max(axis=1)[calibrating[1]]])
+    persons = np.concatenate([one.strangers.persons[calibrating[0]], one.probes.persons[calibrating[1]]])
     threshold = threshold_for(others, fpir, persons)
     mine = one.probes.folds == fold
     hit = (known.argmax(axis=1) == one.places) & (known.max(axis=1) >= threshold)
     return np.array([(outside[test] >= threshold).sum(), test.sum(), (~hit[mine]).sum(), mine.sum()])
+
+
+def _calibrating(fold: int) -> list[int]:
+    return [(fold + 3) % FOLDS, (fold + 4) % FOLDS]
 
 
 def _scores(people: Labelled, tracks: Tracks, side: Side, way: Way) -> Floats:
@@ -163,7 +169,8 @@ def _scores(people: Labelled, tracks: Tracks, side: Side, way: Way) -> Floats:
 
 def _side(people: Labelled, one: Draw, folds: npt.NDArray[np.intp], fold: int) -> Side:
     rows: Sequence[npt.NDArray[np.intp]] = [own for _, own in one.enrolled]
-    taught = [person for person in range(len(people.rows)) if folds[person] != fold]
+    apart = {fold, *_calibrating(fold)}
+    taught = [person for person in range(len(people.rows)) if int(folds[person]) not in apart]
     inside = {person for person, _ in one.enrolled}
     cohort = [people.rows[person][:3] for person in taught if person not in inside]
     several = [person for person in taught if len(people.rows[person]) > 1]

@@ -93,12 +93,19 @@ def test_bombs_have_their_reasons_and_bounded_memory() -> None:
         assert process.memory_info().rss - before < 300 << 20
 
 
-def test_closing_ends_the_processes_and_answers_nothing_any_more(people: DemoPhotos) -> None:
+def test_closing_ends_the_processes_and_answers_what_is_under_way(people: DemoPhotos) -> None:
     pool = EncoderPool(2, 4)
     wait_until(lambda: len(pool.pids) == 2, DEADLINE_S, "the encoder processes did not become ready")
     pids = pool.pids
+    os.kill(pids[0], signal.SIGSTOP)
+    os.kill(pids[1], signal.SIGSTOP)
+    for job in (1, 2, 3):
+        assert pool.submit(job, [b"x"])
     pool.close()
     pool.close()
+    assert {(result.job_id, result.reason) for result in pool.results()} == {
+        *((1, "encoder_failed"), (2, "encoder_failed"), (3, "encoder_failed")),
+    }
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert pool.submit(1, [people.b.read_bytes()]) is False
 

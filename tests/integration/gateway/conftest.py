@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -68,6 +68,7 @@ state_folder = "{self.state}"
 port = {broker.port}
 username = "{GATEWAY}"
 password_file = "{folder}/broker-password"
+tls_ca_file = "{broker.tls.authority if broker.tls else ""}"
 [backend]
 url = "http://127.0.0.1:{city.port}"
 credential_file = "{folder}/credential"
@@ -87,15 +88,14 @@ port = {self.metrics_port}
         vault.store(estate, person, views, DLIB_ENCODER, datetime.now(UTC))
         vault.close()
 
-    def start(self, *, wait: bool = True) -> None:
-        with self._log.open("ab") as log:
+    def start(self, log: IO[bytes] | None = None) -> None:
+        with log or self._log.open("ab") as output:
             self._process = start_child(
                 [sys.executable, "-m", "gateway", "run", "--config", self.folder / "gateway.toml"],
-                log=log,
+                log=output,
                 environment=self._environment,
             )
-        if wait:
-            self.wait(lambda health: health["broker"]["connected"], "connected to the broker")
+        self.wait(lambda health: health["broker"]["connected"], "connected to the broker")
 
     def kill(self) -> None:
         assert self._process is not None

@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 class Door:
     """One device; `clock_ahead` is how far its own clock is ahead of the right time."""
 
-    def __init__(self, estate: str, device: str, password: str, port: int) -> None:
+    def __init__(
+        self, estate: str, device: str, password: str, port: int, authority: Path | None = None
+    ) -> None:
         self.estate, self.device = estate, device
         self.clock_ahead = timedelta(0)
         self.answers: dict[str, list[dict[str, Any]]] = {}
@@ -31,6 +34,8 @@ class Door:
             CallbackAPIVersion.VERSION2, client_id=device, protocol=mqtt.MQTTv311, clean_session=False
         )
         self._client.username_pw_set(device, password)
+        if authority is not None:
+            self._client.tls_set(str(authority))
         self._client.on_message = self._on_message
         ready = threading.Event()
         self._client.on_connect = lambda client, *_: client.subscribe(self.topic("answer"), 1)

@@ -6,10 +6,12 @@ import base64
 import json
 import os
 import signal
+from pathlib import Path
 
 import requests
 
-from estate.embedded.broker import Broker
+from estate.embedded.authority import issue, make_authority
+from estate.embedded.broker import Broker, MosquittoBroker
 from estate.embedded.broker_users import BrokerUser
 from tests.integration.gateway.city import FakeCity
 from tests.integration.gateway.conftest import CARD, ESTATE, PASSWORD, Gateway, users
@@ -127,3 +129,35 @@ def test_a_configuration_that_must_not_run_is_one_sentence(still_gateway: Gatewa
 def test_an_interrupt_ends_it_as_a_stop_does(gateway: Gateway) -> None:
     os.kill(gateway.pid, signal.SIGINT)
     assert gateway.stop() == 0
+
+
+def test_over_tls_many_events_at_once_and_a_large_one_arrive_whole(
+    tmp_path: Path, servers_folder: Path, city: FakeCity
+) -> None:
+    make_authority(tmp_path / "authority")
+    tls = issue(tmp_path / "authority", "broker", ["127.0.0.1", "localhost"])
+    with MosquittoBroker(servers_folder / "tls", 0, users(), tls) as broker:
+        gateway = Gateway(tmp_path, broker, city, {})
+        gateway.start()
+        gateway.wait_rosters()
+        gate = Door(ESTATE, "test-1-gate", PASSWORD, broker.port, tls.authority)
+        events = [gate.card(CARD) for _ in range(200)]
+        large = gate.photograph(JPEG * 1_400)
+        for event in [*events, large]:
+            gate.wait_recorded(event)
+        assert {gate.wait_answer(event)["cause"] for event in events} == {"granted"}
+        assert gate.wait_answer(large)["cause"] == "encoder_unavailable"
+        gate.close()
+        gateway.close()
+
+
+def test_a_log_that_cannot_be_written_stops_no_door(
+    still_gateway: Gateway, mosquitto: Broker, city: FakeCity
+) -> None:
+    with Path("/dev/full").open("wb") as full:
+        still_gateway.start(log=full)
+    still_gateway.wait_rosters()
+    gate = Door(ESTATE, "test-1-gate", PASSWORD, mosquitto.port)
+    gate.send_raw(b"not json")  # is logged
+    assert gate.wait_answer(gate.card(CARD))["outcome"] == "open"
+    gate.close()

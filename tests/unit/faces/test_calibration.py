@@ -17,7 +17,7 @@ from gateway.matching.calibration import (
 )
 from gateway.matching.scoring import rank
 from gateway.matching.table import load_table
-from gateway.matching.templates import DLIB_ENCODER, unit_rows
+from gateway.matching.templates import unit_rows
 from tests.unit.faces.people import enrolled, make_centres
 
 
@@ -26,7 +26,7 @@ def test_the_tables_threshold_never_falls_as_the_gallery_grows(one: int, other: 
     smaller, larger = sorted((one, other))
     table = load_table()
     for low, high in zip(
-        table.calibration(smaller).by_frames, table.calibration(larger).by_frames, strict=True
+        table.calibration(smaller, 0.003).by_frames, table.calibration(larger, 0.003).by_frames, strict=True
     ):
         assert low.accept_min <= high.accept_min + 1e-9
         assert low.unsure_min <= low.accept_min
@@ -34,16 +34,18 @@ def test_the_tables_threshold_never_falls_as_the_gallery_grows(one: int, other: 
 
 def test_the_table_is_much_stricter_than_the_librarys_default() -> None:
     # At 0.6 a lone stranger in front of a gallery of one is let in every other time.
-    assert load_table().calibration(1).threshold(1).accept_min > 0.21 - 0.4
-    assert load_table().calibration(1000).threshold(1).accept_min > 0.21 - 0.32
+    assert load_table().calibration(1, 0.003).threshold(1).accept_min > 0.21 - 0.4
+    assert load_table().calibration(1000, 0.003).threshold(1).accept_min > 0.21 - 0.32
 
 
-def test_the_table_holds_only_for_its_encoder_and_never_for_a_stricter_rate() -> None:
+@pytest.mark.parametrize("size", [1, 50, 5000])
+def test_a_stricter_rate_raises_the_tables_thresholds_and_a_laxer_one_lowers_none(size: int) -> None:
     table = load_table()
-    assert table.holds_for(DLIB_ENCODER, 0.003)
-    assert table.holds_for(DLIB_ENCODER, 0.01)
-    assert not table.holds_for(DLIB_ENCODER, 0.001)
-    assert not table.holds_for("another/512", 0.003)
+    measured = table.calibration(size, table.fpir).threshold(1)
+    stricter, laxer = table.calibration(size, 0.0003), table.calibration(size, 0.03)
+    assert stricter.threshold(1).accept_min > measured.accept_min + 0.02
+    assert (stricter.fpir, laxer.fpir) == (0.0003, table.fpir)
+    assert laxer.threshold(1) == measured
 
 
 @settings(max_examples=25)

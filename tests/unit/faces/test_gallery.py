@@ -106,10 +106,6 @@ def test_an_encoder_without_thresholds_opens_nothing() -> None:
     people = [stored_template("p", np.ones((1, 512)), "another/512")]
     with pytest.raises(NoCalibrationError):
         Gallery.build(people, encoder="another/512")
-    with pytest.raises(NoCalibrationError):
-        Gallery.build(
-            enrolled(make_centres(3, np.random.default_rng(6)), np.random.default_rng(7)), fpir=1e-4
-        )
 
 
 @pytest.mark.parametrize("shape", [(1, 127), (1, 129), (0, DIMENSION), (2, 3, DIMENSION)])

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.matching import scoring
 from gateway.matching.scoring import NEIGHBOUR_DISTANCE_MAX, NEIGHBOUR_WEIGHT, chord, rank, scores_of_named
 from gateway.matching.templates import TemplateShapeError, fuse, fuse_tracks, stored_template, unit_rows
 from tests.unit.faces.people import DIMENSION, make_centres
@@ -32,9 +33,27 @@ def test_an_excluded_person_is_not_found() -> None:
 
 def test_a_named_person_is_scored_beside_the_nearest_of_the_others() -> None:
     gallery = unit_rows(make_centres(10, np.random.default_rng(2)))
-    best = scores_of_named(gallery, gallery, np.arange(10))
-    assert best == pytest.approx(rank(gallery, gallery).scores(), abs=1e-6)
-    assert (scores_of_named(gallery, gallery, np.roll(np.arange(10), 1)) < best - 0.2).all()
+    own = np.arange(10)
+    claims = scores_of_named(gallery, gallery, np.stack([own, np.roll(own, 1), np.roll(own, 2)], axis=1))
+    assert claims[:, 0] == pytest.approx(rank(gallery, gallery).scores(), abs=1e-6)
+    assert (claims[:, 1:] < claims[:, :1] - 0.2).all()
+    for row in range(10):
+        for column, name in ((1, (row - 1) % 10), (2, (row - 2) % 10)):
+            others = sorted(chord(gallery[row], gallery[other]) for other in range(10) if other != name)
+            beside = np.minimum(others[:3], NEIGHBOUR_DISTANCE_MAX).mean()
+            expected = NEIGHBOUR_WEIGHT * beside - chord(gallery[row], gallery[name])
+            assert claims[row, column] == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_product_made_in_parts_gives_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(2)
+    gallery, asked = unit_rows(make_centres(40, random)), unit_rows(make_centres(23, random))
+    masked = random.integers(0, 40, 23)
+    whole = rank(asked, gallery, exclude=masked)
+    monkeypatch.setattr(scoring, "_CELLS_MAX", 200)
+    parts = rank(asked, gallery, exclude=masked)
+    assert (whole.best == parts.best).all()
+    assert whole.distances == pytest.approx(parts.distances, abs=1e-6)
 
 
 def test_more_pictures_bring_a_fused_template_nearer_to_the_person() -> None:

@@ -43,16 +43,16 @@ class Disk:
         self.set_aside: list[SetAside] = []
 
     def write(self, entries: Sequence[Entry]) -> frozenset[int]:
-        known = frozenset(
-            index for index, entry in enumerate(entries) if any(key in self.seen for key in entry.keys)
-        )
+        known = set()
         for index, entry in enumerate(entries):
-            self.seen.update(entry.keys)
-            if entry.record is not None and index not in known:
+            if any(key in self.seen for key in entry.keys):
+                known.add(index)
+            elif entry.record is not None:
                 self.records.append(entry.record)
+            self.seen.update(entry.keys)
             if entry.set_aside is not None:
                 self.set_aside.append(entry.set_aside)
-        return known
+        return frozenset(known)
 
 
 class PaperJournal:

@@ -286,6 +286,16 @@ def test_a_device_on_no_roster_is_told_so_and_set_aside(stage: Stage) -> None:
     assert stage.disk.records == []
 
 
+def test_an_estate_that_is_no_longer_ours_is_left_to_its_own_gateway(stage: Stage) -> None:
+    topic, payload = stage.message(card("x"))
+    stage.take((topic.replace("/e/", "/f/"), payload), (topic.replace("/e/", "/f/"), b"?"))
+    stage.write()
+    assert stage.answers == {}
+    assert stage.confirmed == []
+    assert stage.disk.set_aside == []
+    assert stage.counters.set_aside == {"estate_not_served": 1, "unreadable": 1}
+
+
 def test_before_the_first_roster_nothing_is_confirmed(stage: Stage) -> None:
     stage.rosters[ESTATE].doors.clear()
     stage.rosters[ESTATE].version = 0

@@ -140,7 +140,7 @@ class Day(RuleBasedStateMachine):
             assert (f"track:{track}" if track else f"event:{event_id}") in recorded
 
 
-Day.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+Day.TestCase.settings = settings(max_examples=80, stateful_step_count=20, deadline=None)
 TestDay = Day.TestCase
 
 
