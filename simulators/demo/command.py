@@ -104,8 +104,9 @@ def _run(console: Console, stack: Stack) -> Report:
 
 def _show_addresses(console: Console, stack: Stack) -> None:
     table = Table(title="演示账号  |  demo logins")
-    for heading in ("账号 login", "密码 password", "角色 role", "页面 page"):
+    for heading in ("账号 login", "密码 password", "角色 role"):
         table.add_column(heading, no_wrap=True)
+    table.add_column("页面 page", overflow="fold")
     for login in stack.logins:
         table.add_row(login.name, login.password, login.role, stack.pages_url + login.page)
     console.print(table)
