@@ -12,7 +12,8 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -45,10 +46,18 @@ def load_settings(
     """
     environment = os.environ if environment is None else environment
     values = read_toml(path)
+    overridden = {}
     for name, text in sorted(environment.items()):
         if name.startswith(prefix + "_"):
-            _override(values, kind, name, name.removeprefix(prefix + "_"), text)
-    return convert(kind, values, str(path))
+            overridden[_override(values, kind, name, name.removeprefix(prefix + "_"), text)] = name
+    try:
+        return convert(kind, values, str(path))
+    except SettingsError as error:
+        if error.key in overridden:
+            raise SettingsError(
+                f"环境变量 (environment) {overridden[error.key]}", error.key, error.reason
+            ) from error
+        raise
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -96,32 +105,47 @@ def read_secret(path: Path, key: str) -> str:
     return secret
 
 
-def _override(values: dict[str, Any], kind: type[msgspec.Struct], name: str, rest: str, text: str) -> None:
-    path = _path_of(kind, rest)
-    if path is None:
+def _override(values: dict[str, Any], kind: type[msgspec.Struct], name: str, rest: str, text: str) -> str:
+    """Put the variable's value where it belongs; the setting's key, with its section."""
+    found = _find(kind, rest)
+    if found is None:
         raise SettingsError("环境变量 (environment)", name, "没有这个配置项 (there is no such setting)")
+    path, is_text = found
+    key = ".".join(path)
     section: Any = values
     for part in path[:-1]:
         section = section.setdefault(part, {})
         if not isinstance(section, dict):
-            return  # the file has a value where a section belongs; converting it says so
-    section[path[-1]] = _toml_or_text(text)
+            return key  # the file has a value where a section belongs; converting it says so
+    section[path[-1]] = text if is_text else _toml_or_text(text)
+    return key
 
 
-def _path_of(kind: type[msgspec.Struct], rest: str) -> tuple[str, ...] | None:
-    """Sections and key of the setting that the variable's `rest` names; None where there is none."""
+def _find(kind: type[msgspec.Struct], rest: str) -> tuple[tuple[str, ...], bool] | None:
+    """Sections and key of the setting that the variable's `rest` names, and whether it is a text."""
     fields = msgspec.structs.fields(kind)
     # A key may begin like a section's name, so all keys are tried before any section.
     for field in fields:
         if rest == field.encode_name.upper():
-            return (field.encode_name,)
+            return (field.encode_name,), str in _possible_types(field.type)
     for field in fields:
         inside = rest.removeprefix(field.encode_name.upper() + "_")
-        if inside != rest and isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            path = _path_of(field.type, inside)
-            if path is not None:
-                return (field.encode_name, *path)
+        if inside == rest:
+            continue
+        for section in _possible_types(field.type):
+            found = _find(section, inside) if issubclass(section, msgspec.Struct) else None
+            if found is not None:
+                return (field.encode_name, *found[0]), found[1]
     return None
+
+
+def _possible_types(annotation: Any) -> list[type]:
+    """The plain types of an annotation: behind `Annotated`, and each of a union."""
+    if get_origin(annotation) is Annotated:
+        return _possible_types(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [one for part in get_args(annotation) for one in _possible_types(part)]
+    return [annotation] if isinstance(annotation, type) else []
 
 
 def _toml_or_text(text: str) -> Any:

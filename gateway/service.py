@@ -118,12 +118,11 @@ class Service:
         parts.loop.turn(min(self._due_s, self._next_second_s, parts.broker.retry_at_s) - now_s)
         if arrived := parts.broker.take():
             parts.pipeline.take(arrived)
-        self._finish_turn()
         if 0 < len(arrived) <= FEW_MESSAGES and parts.journal.held_entries:
-            # Few doors, and the disk is at work: their answers wait for it, and what arrives meanwhile is
-            # then dealt with at once. Reading on would cost a commit for each, and the time of a wake.
+            # Few doors, and the disk is at work: their answers wait for it, so that the broker gets its
+            # acknowledgements and the answers in one write, and what arrives meanwhile is one batch.
             parts.loop.wait_for_posts(COMMIT_WAIT_S)
-            self._finish_turn()
+        self._finish_turn()
 
     def _finish_turn(self) -> None:
         due_s = self._parts.pipeline.tick()

@@ -58,6 +58,16 @@ def test_an_override_makes_a_section_that_the_file_does_not_have(file: Path) -> 
     )
 
 
+def test_a_text_that_looks_like_a_number_stays_a_text(file: Path) -> None:
+    assert load(file, 'name = "a"', ESTATE_SAMPLE_NAME="2024").name == "2024"
+
+
+def test_a_wrong_override_names_its_variable(file: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(file, 'name = "a"', ESTATE_SAMPLE_DOOR_PORT="many")
+    assert "ESTATE_SAMPLE_DOOR_PORT" in str(caught.value)
+
+
 def test_a_key_that_begins_like_a_section_is_still_found(file: Path) -> None:
     assert load(file, 'name = "a"', ESTATE_SAMPLE_DOOR_GROUP="b").door_group == "b"
 
