@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gc
-import io
 import os
 import signal
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO, cast
@@ -19,7 +18,7 @@ import msgspec
 import requests
 
 from estate.config import SettingsError
-from estate.logs import configure_logs
+from estate.logs import UndeterredStream, configure_logs
 from estate.processes import StartFailedError, die_with_current_parent
 from gateway.assembly import JOURNAL_FILE, assemble
 from gateway.counter import enrol_at_counter
@@ -42,24 +41,6 @@ CONFIG = click.option(
     show_default=True,
     help="配置文件  |  the configuration",
 )
-
-
-class UndeterredStream(io.TextIOBase):
-    """A log that cannot be written, on a full disk say, must not stop the doors: the line is lost."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str, /) -> int:
-        """As far as it goes."""
-        with suppress(OSError, ValueError):
-            self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """As far as it goes."""
-        with suppress(OSError, ValueError):
-            self._stream.flush()
 
 
 @click.group()

@@ -32,6 +32,10 @@ class Erasure(msgspec.Struct, frozen=True):
     erased_at: datetime
 
 
+# Made at import: msgspec 0.22 crashes where two threads are the first to use a Struct, both at once.
+ERASURE_DECODER = msgspec.json.Decoder(Erasure)
+
+
 class ErasureCertificate(msgspec.Struct, frozen=True):
     """An erasure and the vault's Ed25519 signature over its JSON.
 
@@ -48,7 +52,7 @@ class ErasureCertificate(msgspec.Struct, frozen=True):
     @property
     def erasure(self) -> Erasure:
         """What it says."""
-        return msgspec.json.decode(self.signed, type=Erasure)
+        return ERASURE_DECODER.decode(self.signed)
 
     def holds(self, public_key: bytes) -> bool:
         """Whether the vault with this public key signed it and nothing was changed since."""

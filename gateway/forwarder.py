@@ -15,7 +15,9 @@ from gateway.journal_store import Forwarded, JournalStore, Waiting
 from gateway.uplink import Link
 
 BATCH = 1_000
-GATHER_S = 0.1  # after the first new record: what comes meanwhile goes along
+# After the first new record, what comes meanwhile goes along: shortly while little happens, for the live
+# page; longer at rush hour, when each request would take the loop's time.
+GATHER_S, GATHER_BUSY_S, BUSY_RECORDS = 0.1, 0.5, 20
 PARKED_EVERY_S = 600.0
 _MALFORMED = (400, 413, 422)
 
@@ -74,12 +76,14 @@ class Forwarder(threading.Thread):
         failures = 0
         while not self._link.closed:
             try:
+                before = self.forwarded
                 while self.step():
                     failures = 0
                     self._link.went_well("records")
                 self.retry_parked()
                 self._news.wait(5.0)
-                self._stopped.wait(GATHER_S)
+                is_busy = self.forwarded - before >= BUSY_RECORDS
+                self._stopped.wait(GATHER_BUSY_S if is_busy else GATHER_S)
                 self._news.clear()
             except Exception as error:  # whatever it is, doors go on and the records stay where they are
                 self._link.went_wrong("records", error)

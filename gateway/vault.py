@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from gateway.erasure import Erasure, ErasureCertificate, certify
+from gateway.erasure import ERASURE_DECODER, Erasure, ErasureCertificate, certify
 from gateway.matching.templates import Floats, StoredTemplate, stored_template, stored_templates, unit_rows
 from gateway.sealing import KEY_BYTES, SealBrokenError, key_name, new_key, seal, unseal
 from gateway.vault_rotation import rewrap
@@ -299,7 +299,7 @@ class Vault:
             return False
         with self._store.writing() as connection:
             for certificate_id, body in waiting:
-                certificate = certify(msgspec.json.decode(body, type=Erasure), self._signing_key)
+                certificate = certify(ERASURE_DECODER.decode(body), self._signing_key)
                 connection.execute(
                     "UPDATE erasure SET signature = ? WHERE certificate_id = ?",
                     (certificate.signature, certificate_id),

@@ -87,6 +87,10 @@ class _Event(msgspec.Struct):
     api_version: str | None = None
 
 
+# Made at import: msgspec 0.22 crashes where two threads are the first to use a Struct, both at once.
+_SESSION_DECODER, _EVENT_DECODER = msgspec.json.Decoder(_Session), msgspec.json.Decoder(_Event)
+
+
 class StripeProvider:
     """One Stripe account.
 
@@ -179,7 +183,7 @@ class StripeProvider:
     def read_notice(self, raw: bytes) -> Notice:
         """Read an event; see the port."""
         try:
-            event = msgspec.json.decode(raw, type=_Event)
+            event = _EVENT_DECODER.decode(raw)
         except msgspec.DecodeError:
             return Notice(f"sha256:{hashlib.sha256(raw).hexdigest()}", NoticeKind.UNREADABLE, "?")
         what = f"{event.type} {event.api_version}"
@@ -190,7 +194,7 @@ class StripeProvider:
         if event.type not in CHECKOUT_EVENTS:
             return Notice(event.id, NoticeKind.UNKNOWN_KIND, what)
         try:
-            session = msgspec.json.decode(event.data.object, type=_Session)
+            session = _SESSION_DECODER.decode(event.data.object)
         except msgspec.DecodeError:
             return Notice(event.id, NoticeKind.UNREADABLE, what)
         return Notice(event.id, NoticeKind.CHECKOUT, what, _status(session, None, event.created))

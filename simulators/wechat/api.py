@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -175,8 +175,15 @@ class _Closing(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     mchid: str
 
 
+# Made at import: msgspec 0.22 crashes where two threads are the first to use a Struct, both at once.
+_DECODERS: dict[type[Any], msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind) for kind in (_Closing, orders.NewOrder, refunds.NewRefund)
+}
+
+
 def _read(body: bytes, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(body, type=kind)
+        found: T = _DECODERS[kind].decode(body)
+        return found
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WechatRefusedError("PARAM_ERROR", f"参数错误：{error}") from error
