@@ -98,7 +98,12 @@ def _run(console: Console, stack: Stack) -> Report:
     enrol_faces(stack, portraits)
     console.print(f"   [dim]{time.monotonic() - started_s:.1f} s[/]")
     console.print("[bold]二、故事  |  the story[/]")
-    Story(stack, portraits, report).play()
+    story = Story(stack, portraits, report)
+    story.play()
+    for what, words in (("face", "刷脸应答  |  answers to faces"), ("card", "刷卡应答  |  answers to cards")):
+        taken = story.door.answer_seconds[what]
+        if taken:
+            console.print(f"   [dim]{words}: {min(taken) * 1000:.0f} – {max(taken) * 1000:.0f} ms[/]")
     return report
 
 

@@ -21,7 +21,6 @@ class Seen:
     ask: tuple[str, ...]
     opened: bool
     recorded: bool
-    seconds: float
 
 
 class Doorstep:
@@ -29,6 +28,7 @@ class Doorstep:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self.answer_seconds: dict[str, list[float]] = {"card": [], "face": []}
         self._session = requests.Session()
         self._session.trust_env = False
 
@@ -45,13 +45,9 @@ class Doorstep:
         reply = self._session.post(f"{self._url}/doors/{device}/{what}", json=content, timeout=TIMEOUT_S)
         reply.raise_for_status()
         body = reply.json()
-        answer = body["answer"] or {
-            "outcome": "no answer",
-            "cause": "",
-            "ask": (),
-            "opened": False,
-            "seconds": 0.0,
-        }
+        answer = body["answer"] or {"outcome": "no answer", "cause": "", "ask": (), "opened": False}
+        if "seconds" in answer:
+            self.answer_seconds[what].append(answer["seconds"])
         return Seen(
             event_id=body["event_id"],
             outcome=answer["outcome"],
@@ -59,5 +55,4 @@ class Doorstep:
             ask=tuple(answer["ask"]),
             opened=answer["opened"],
             recorded=body["is_recorded"],
-            seconds=answer["seconds"],
         )

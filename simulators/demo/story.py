@@ -271,7 +271,7 @@ def entrance(resident: Resident) -> str:
 def said(seen: Seen) -> str:
     """An answer in few words; an opening counts only if the door really opened in time."""
     outcome = seen.outcome if seen.opened or seen.outcome != "open" else "open too late"
-    return f"{outcome} {seen.cause}"
+    return f"{outcome} {seen.cause}{'' if seen.recorded else ', not recorded'}"
 
 
 def said_ask(seen: Seen) -> str:
