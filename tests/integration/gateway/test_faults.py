@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import resource
 import time
 from collections.abc import Iterator
@@ -16,8 +15,6 @@ from estate.processes import StartFailedError, wait_until
 from tests.integration.gateway.city import FakeCity
 from tests.integration.gateway.conftest import CARD, ESTATE, GATEWAY, PASSWORD, Gateway, users
 from tests.integration.gateway.doors import Door
-
-SEED = 20_260_901
 
 
 def settle(door: Door, events: list[str], seconds: float = 40.0) -> None:
@@ -36,35 +33,6 @@ def openings(door: Door) -> dict[str, int]:
         event: sum(answer["outcome"] == "open" for answer in answers)
         for event, answers in door.answers.items()
     }
-
-
-def test_kill_minus_nine_in_a_stream_loses_nothing_confirmed_and_opens_nothing_twice(
-    still_gateway: Gateway, mosquitto: Broker, city: FakeCity
-) -> None:
-    gateway, chance = still_gateway, random.Random(SEED)
-    gateway.start()
-    gateway.wait_rosters()
-    door = Door(ESTATE, "test-1-gate", PASSWORD, mosquitto.port)
-    events: list[str] = []
-    for _ in range(3):
-        for _ in range(200):
-            events.append(door.card(CARD))
-            if chance.random() < 0.1:  # the device is impatient, or the network doubles
-                door.send({"id": chance.choice(events), "kind": "card", "card": CARD, "resent": True})
-        few = len(set(door.recorded)) + chance.randrange(20, 150)
-        wait_until(lambda few=few: len(set(door.recorded)) >= few, 20, "no confirmations")  # type: ignore[misc]
-        gateway.kill()
-        confirmed = set(door.recorded)
-        gateway.start()
-        gateway.wait_rosters()
-    settle(door, events)
-    records = city.wait_records(len(events), 30)
-    found = [event for record in records for event in record["events"]]
-    assert sorted(found) == sorted(events)
-    assert confirmed <= set(found)
-    assert max(openings(door).values()) == 1
-    assert all(len({str(one) for one in answers}) == 1 for answers in door.answers.values())
-    door.close()
 
 
 def test_with_the_city_away_residents_get_in_and_the_records_arrive_later_in_order(
