@@ -8,14 +8,14 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 
 help: ## 列出全部命令  |  list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: ## 安装演示所需的一切  |  make .venv with what the demo needs
 	@tools/install.sh demo
 
 demo: install ## 演示（ONCE=1：演完即退出）  |  run everything with a story; ONCE=1 ends after it
 	@$(BIN)/python -m simulators.photos
-	@exec $(BIN)/estate demo $(if $(ONCE),--once) $(DEMO_ARGS)
+	@exec $(BIN)/estate demo $(if $(ONCE),--once) $(if $(PORT),--port $(PORT)) $(DEMO_ARGS)
 
 setup: ## 安装测试所需的一切  |  make .venv and the machine ready for tests
 	@tools/install.sh dev
