@@ -5,6 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import requests
+
+from estate.processes import wait_until
 from simulators.demo.people import RESIDENTS, Resident
 from simulators.demo.stack import Stack
 from simulators.photos import DemoPhotos
@@ -25,6 +28,15 @@ def enrol_faces(stack: Stack, portraits: DemoPhotos) -> None:
 
     with ThreadPoolExecutor(max_workers=2) as clerks:
         list(clerks.map(enrol, consenting))
+    url = f"http://127.0.0.1:{stack.ports.gateway}/health"
+
+    def known() -> bool:
+        return sum(one["enrolled"] or 0 for one in requests.get(url, timeout=5).json()["estates"]) >= len(
+            consenting
+        )
+
+    # The gateway looks into the vault about once a second; a face shown before that is a stranger's.
+    wait_until(known, 20, "网关没有读到登记的人脸  |  the gateway did not take up the enrolled faces")
 
 
 def enrolment_photos(portraits: DemoPhotos, resident: Resident) -> tuple[Path, ...]:
