@@ -54,6 +54,7 @@ class Person(Struct, frozen=True):
     person_id: str
     rights: Mapping[str, Spans]  # door group -> [from, to) in seconds since 1970
     face_consent: bool = False
+    panel_consent: bool = False  # to a photograph kept for loading the panels that match by themselves
 
 
 class Attempt(Struct, frozen=True):

@@ -18,6 +18,7 @@ class Erasure(msgspec.Struct, frozen=True):
         person_id: opaque.
         estates: where the person had anything; empty when there was nothing.
         templates: how many templates were destroyed with their data keys.
+        photographs: how many photographs kept for door panels were destroyed with theirs.
         reason: why, such as "consent withdrawn".
         erased_at: UTC, when rows and data keys were destroyed; it is signed only once the write-ahead log
             has been cleared of them too.
@@ -30,6 +31,7 @@ class Erasure(msgspec.Struct, frozen=True):
     templates: int
     reason: str
     erased_at: datetime
+    photographs: int = 0
 
 
 # Made at import: msgspec 0.22 crashes where two threads are the first to use a Struct, both at once.

@@ -68,6 +68,7 @@ class _PersonDoc(Struct, frozen=True):
     rights: list[_Right] = []
     cards: list[_Card] = []
     face_consent: bool = False
+    panel_consent: bool = False
 
 
 # Made here and not at their first use: msgspec crashes when two threads use a type for the first time.
@@ -164,7 +165,7 @@ class EstateRoster:
                 end_s = right.end.timestamp() if right.end is not None else float("inf")
                 span = (right.begin.timestamp(), end_s)
                 rights[right.group] = (*rights.get(right.group, ()), span)
-            self.people[item.id] = Person(item.id, rights, doc.face_consent)
+            self.people[item.id] = Person(item.id, rights, doc.face_consent, doc.panel_consent)
             self._cards_of[item.id] = tuple(card.hmac for card in doc.cards)
             self._cards.update({card.hmac: (item.id, card.blocked) for card in doc.cards})
 

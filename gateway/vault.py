@@ -4,12 +4,16 @@ Each person's rows are sealed under a data key of their own, which is sealed und
 a person destroys their data key, so that a copy of the rows kept anywhere, such as a backup, is worth
 nothing from then on. A row is bound to its estate, person and encoder: one that was changed or moved does
 not open, is reported, and the others load all the same.
+
+Where an estate's panels match by themselves, one photograph of a person stays here for as long as the
+person agrees to that. It has a data key apart from the templates', so that either can be erased alone.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +29,9 @@ from gateway.sealing import KEY_BYTES, SealBrokenError, key_name, new_key, seal,
 from gateway.vault_rotation import rewrap
 from gateway.vault_store import VaultStore
 
+# Table of data keys, and what their seals are bound to.
+_TEMPLATES = ("data_key", "data key")
+_PHOTOGRAPHS = ("photograph_key", "photograph key")
 _WHOSE = "WHERE person = :person AND (:estate IS NULL OR estate = :estate)"
 _SIGNING_KEY = "certificate signing key"
 
@@ -157,7 +164,7 @@ class Vault:
         bound = ("template", self._vault_id, estate_id, person_id, encoder, len(unit))
         with self._store.writing() as connection:
             self._check_key(connection)
-            data_key = self._data_key(connection, estate_id, person_id)
+            data_key = self._data_key(connection, _TEMPLATES, estate_id, person_id)
             sealed = seal(data_key, unit.astype("<f4").tobytes(), *bound)
             row = (estate_id, person_id, encoder, len(unit), sealed, now.isoformat())
             connection.execute("INSERT OR REPLACE INTO template VALUES (?, ?, ?, ?, ?, ?)", row)
@@ -180,19 +187,64 @@ class Vault:
             ErasureUnfinishedError: somebody was reading for seconds on end; asked for again, it is finished.
         """
         whom = {"person": person_id, "estate": estate_id}
+        return self._erase(whom, (_TEMPLATES, _PHOTOGRAPHS), reason, now)
+
+    def erase_photograph(
+        self, estate_id: str, person_id: str, *, reason: str, now: datetime
+    ) -> ErasureCertificate:
+        """Destroy the photograph kept for panels and leave the template, and certify it.
+
+        Raises:
+            ErasureUnfinishedError: as `erase`.
+        """
+        return self._erase({"person": person_id, "estate": estate_id}, (_PHOTOGRAPHS,), reason, now)
+
+    def keep_photograph(self, estate_id: str, person_id: str, photograph: bytes, now: datetime) -> None:
+        """Keep one photograph to load panels with, in the place of an earlier one.
+
+        Whoever calls this has seen the person's consent to just that.
+
+        Args:
+            photograph: JPEG.
+            now: UTC.
+        """
         with self._store.writing() as connection:
-            rows = connection.execute(f"SELECT estate FROM template {_WHOSE}", whom).fetchall()  # noqa: S608 (a constant)
-            connection.execute(f"DELETE FROM template {_WHOSE}", whom)  # noqa: S608 (a constant)
-            connection.execute(f"DELETE FROM data_key {_WHOSE}", whom)  # noqa: S608 (a constant)
-            estates = tuple(sorted({row[0] for row in rows}))
-            erasure = Erasure(str(uuid.uuid4()), self._vault_id, person_id, estates, len(rows), reason, now)
-            connection.execute(
-                "INSERT INTO erasure VALUES (?, ?, ?, NULL)",
-                (erasure.certificate_id, person_id, msgspec.json.encode(erasure)),
-            )
-        if not self._finish_erasures():
-            raise ErasureUnfinishedError(person_id)
-        return certify(erasure, self._signing_key)
+            self._check_key(connection)
+            data_key = self._data_key(connection, _PHOTOGRAPHS, estate_id, person_id)
+            sealed = seal(data_key, photograph, "photograph", self._vault_id, estate_id, person_id)
+            row = (estate_id, person_id, sealed, now.isoformat())
+            connection.execute("INSERT OR REPLACE INTO photograph VALUES (?, ?, ?, ?)", row)
+
+    def photograph(self, estate_id: str, person_id: str) -> bytes | None:
+        """The photograph kept for panels, JPEG; None when there is none, or it does not open (logged).
+
+        Raises:
+            VaultKeyError: the key was rotated by another process since.
+        """
+        with self._store.reading() as connection:
+            self._check_key(connection)
+            row = connection.execute(
+                "SELECT sealed, wrapped FROM photograph LEFT JOIN photograph_key USING (estate, person) "
+                "WHERE estate = ? AND person = ?",
+                (estate_id, person_id),
+            ).fetchone()
+        if row is None:
+            return None
+        bound = (self._vault_id, estate_id, person_id)
+        try:
+            data_key = unseal(self._key, row[1] or b"", _PHOTOGRAPHS[1], *bound)
+            return unseal(data_key, row[0], "photograph", *bound)
+        except SealBrokenError:
+            log.error("vault_photograph_broken", estate=estate_id, person=person_id)
+            return None
+
+    def photographs(self, estate_id: str) -> set[str]:
+        """Of whom a photograph is kept in an estate."""
+        with self._store.reading() as connection:
+            rows = connection.execute(
+                "SELECT person FROM photograph WHERE estate = ?", (estate_id,)
+            ).fetchall()
+        return {row[0] for row in rows}
 
     def certificates(self, person_id: str) -> list[ErasureCertificate]:
         """The certificates of a person's finished erasures, oldest first."""
@@ -202,6 +254,41 @@ class Vault:
                 (person_id,),
             ).fetchall()
         return [ErasureCertificate(body, signature, self.public_key) for body, signature in rows]
+
+    def _erase(
+        self,
+        whom: Mapping[str, str | None],
+        kinds: Sequence[tuple[str, str]],
+        reason: str,
+        now: datetime,
+    ) -> ErasureCertificate:
+        counts: dict[str, int] = {}
+        estates: set[str] = set()
+        with self._store.writing() as connection:
+            for keys, _ in kinds:
+                table = "template" if keys == _TEMPLATES[0] else "photograph"
+                gone = connection.execute(f"DELETE FROM {table} {_WHOSE} RETURNING estate", whom).fetchall()  # noqa: S608 (constants)
+                connection.execute(f"DELETE FROM {keys} {_WHOSE}", whom)  # noqa: S608 (constants)
+                counts[table] = len(gone)
+                estates.update(row[0] for row in gone)
+            person = str(whom["person"])
+            erasure = Erasure(
+                certificate_id=str(uuid.uuid4()),
+                vault_id=self._vault_id,
+                person_id=person,
+                estates=tuple(sorted(estates)),
+                templates=counts.get("template", 0),
+                reason=reason,
+                erased_at=now,
+                photographs=counts.get("photograph", 0),
+            )
+            connection.execute(
+                "INSERT INTO erasure VALUES (?, ?, ?, NULL)",
+                (erasure.certificate_id, person, msgspec.json.encode(erasure)),
+            )
+        if not self._finish_erasures():
+            raise ErasureUnfinishedError(person)
+        return certify(erasure, self._signing_key)
 
     def put_secret(self, name: str, value: bytes) -> None:
         """Keep a small secret, such as an estate's key for card references."""
@@ -269,11 +356,15 @@ class Vault:
             self.put_secret(_SIGNING_KEY, key)
         return key
 
-    def _data_key(self, connection: sqlite3.Connection, estate_id: str, person_id: str) -> bytes:
-        """The person's data key; a new one if there is none that opens."""
-        bound = ("data key", self._vault_id, estate_id, person_id)
+    def _data_key(
+        self, connection: sqlite3.Connection, kind: tuple[str, str], estate_id: str, person_id: str
+    ) -> bytes:
+        """The person's data key of a kind; a new one if there is none that opens."""
+        table, name = kind
+        bound = (name, self._vault_id, estate_id, person_id)
         row = connection.execute(
-            "SELECT wrapped FROM data_key WHERE estate = ? AND person = ?", (estate_id, person_id)
+            f"SELECT wrapped FROM {table} WHERE estate = ? AND person = ?",  # noqa: S608 (a constant)
+            (estate_id, person_id),
         ).fetchone()
         if row is not None:
             try:
@@ -283,7 +374,8 @@ class Vault:
         data_key = new_key()
         wrapped = seal(self._key, data_key, *bound)
         connection.execute(
-            "INSERT OR REPLACE INTO data_key VALUES (?, ?, ?)", (estate_id, person_id, wrapped)
+            f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)",  # noqa: S608 (a constant)
+            (estate_id, person_id, wrapped),
         )
         return data_key
 

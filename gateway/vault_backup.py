@@ -23,8 +23,8 @@ KEYS_FILE = "vault-keys.db"
 
 Whom = tuple[str, str]  # estate, person
 
-_IN_ROWS = ("template", "erasure")
-_IN_KEYS = ("meta", "data_key", "secret")
+_IN_ROWS = ("template", "photograph", "erasure")
+_IN_KEYS = ("meta", "data_key", "photograph_key", "secret")
 
 
 class VaultExistsError(Exception):
@@ -81,7 +81,14 @@ def back_up(vault_path: Path, folder: Path) -> tuple[Path, Path]:
     return folder / ROWS_FILE, folder / KEYS_FILE
 
 
-def restore(path: Path, key: bytes, rows_file: Path, keys_file: Path, live: Collection[Whom]) -> Restored:
+def restore(
+    path: Path,
+    key: bytes,
+    rows_file: Path,
+    keys_file: Path,
+    live: Collection[Whom],
+    photographed: Collection[Whom] = (),
+) -> Restored:
     """Make a vault from a backup, with the people who have a live consent and nobody else.
 
     Args:
@@ -89,6 +96,7 @@ def restore(path: Path, key: bytes, rows_file: Path, keys_file: Path, live: Coll
         key: the vault's key at the time of the backup.
         rows_file, keys_file: the two parts.
         live: (estate, person) of everybody whose consent is live today.
+        photographed: those whose consent to a photograph kept for panels is live as well.
     Raises:
         VaultExistsError: there is a vault already.
         VaultKeyError: the key is not the one of the keys' file.
@@ -98,7 +106,7 @@ def restore(path: Path, key: bytes, rows_file: Path, keys_file: Path, live: Coll
         raise VaultExistsError(path)
     beside = _fresh(path.with_name(path.name + ".restoring"))
     try:
-        people = _copy(beside, rows_file, keys_file, live)
+        people = _copy(beside, rows_file, keys_file, live, photographed)
         unreadable = _drop_unreadable(beside, key, {estate for estate, _ in people})
         _sync(beside)
         beside.replace(path)
@@ -109,7 +117,13 @@ def restore(path: Path, key: bytes, rows_file: Path, keys_file: Path, live: Coll
     return Restored(tuple(sorted(kept)), tuple(sorted(dropped)), tuple(sorted(unreadable)))
 
 
-def _copy(target: Path, rows_file: Path, keys_file: Path, live: Collection[Whom]) -> set[Whom]:
+def _copy(
+    target: Path,
+    rows_file: Path,
+    keys_file: Path,
+    live: Collection[Whom],
+    photographed: Collection[Whom],
+) -> set[Whom]:
     """Bring the two parts together for the people in `live`; everybody the backup knows."""
     with closing(sqlite3.connect(target, isolation_level=None, uri=True)) as connection:
         connection.executescript(SCHEMA)
@@ -120,12 +134,17 @@ def _copy(target: Path, rows_file: Path, keys_file: Path, live: Collection[Whom]
         connection.execute("INSERT INTO main.secret SELECT * FROM keys.secret")
         connection.execute("INSERT INTO main.erasure SELECT * FROM rows.erasure")
         people = set(connection.execute("SELECT DISTINCT estate, person FROM rows.template"))
-        for whom in sorted(people & set(live)):
-            connection.execute(
-                "INSERT INTO main.template SELECT * FROM rows.template WHERE estate = ? AND person = ?", whom
-            )
-            connection.execute(
-                "INSERT INTO main.data_key SELECT * FROM keys.data_key WHERE estate = ? AND person = ?", whom
+        chosen = {
+            "rows.template": people & set(live),
+            "keys.data_key": people & set(live),
+            "rows.photograph": people & set(live) & set(photographed),
+            "keys.photograph_key": people & set(live) & set(photographed),
+        }
+        for source, whom in chosen.items():
+            connection.executemany(
+                f"INSERT INTO main.{source.partition('.')[2]} SELECT * FROM {source} "  # noqa: S608 (constants)
+                "WHERE estate = ? AND person = ?",
+                sorted(whom),
             )
         connection.execute("COMMIT")
     return people

@@ -101,13 +101,14 @@ def restore_command(config: Path, rows: Path, keys: Path) -> None:
     key = _vault_key(settings, config)
     with _told_plainly(settings):
         with closing(RosterStore(settings.state_folder / ROSTER_FILE)) as store:
-            live = {
-                (estate, person.person_id)
+            people = [
+                (estate, person)
                 for estate in settings.gateway.estates
                 for person in store.load(estate).people.values()
-                if person.face_consent
-            }
-        made = restore(settings.state_folder / VAULT_FILE, key, rows, keys, live)
+            ]
+        live = {(estate, person.person_id) for estate, person in people if person.face_consent}
+        photographed = {(estate, person.person_id) for estate, person in people if person.panel_consent}
+        made = restore(settings.state_folder / VAULT_FILE, key, rows, keys, live, photographed)
     click.echo(
         f"恢复 {len(made.kept)} 人；无有效同意未恢复 {len(made.dropped)} 人；"
         f"已删除或损坏 {len(made.unreadable)} 人  |  "

@@ -17,16 +17,17 @@ def rewrap(connection: sqlite3.Connection, vault_id: str, old: bytes, new: bytes
         new: the key from now on.
     """
     left = 0
-    for estate, person, wrapped in connection.execute(
-        "SELECT estate, person, wrapped FROM data_key"
-    ).fetchall():
-        again = _again(wrapped, old, new, "data key", vault_id, estate, person)
-        if again is None:
-            left += 1
-            continue
-        connection.execute(
-            "UPDATE data_key SET wrapped = ? WHERE estate = ? AND person = ?", (again, estate, person)
-        )
+    for table, kind in (("data_key", "data key"), ("photograph_key", "photograph key")):
+        rows = connection.execute(f"SELECT estate, person, wrapped FROM {table}").fetchall()  # noqa: S608 (constants)
+        for estate, person, wrapped in rows:
+            again = _again(wrapped, old, new, kind, vault_id, estate, person)
+            if again is None:
+                left += 1
+                continue
+            connection.execute(
+                f"UPDATE {table} SET wrapped = ? WHERE estate = ? AND person = ?",  # noqa: S608 (constants)
+                (again, estate, person),
+            )
     for name, sealed in connection.execute("SELECT name, sealed FROM secret").fetchall():
         again = _again(sealed, old, new, "secret", vault_id, name)
         if again is None:

@@ -18,6 +18,13 @@ CREATE TABLE IF NOT EXISTS template (
     estate TEXT NOT NULL, person TEXT NOT NULL, encoder TEXT NOT NULL, photos INTEGER NOT NULL,
     sealed BLOB NOT NULL, stored_at TEXT NOT NULL, PRIMARY KEY (estate, person, encoder)
 );
+CREATE TABLE IF NOT EXISTS photograph_key (
+    estate TEXT NOT NULL, person TEXT NOT NULL, wrapped BLOB NOT NULL, PRIMARY KEY (estate, person)
+);
+CREATE TABLE IF NOT EXISTS photograph (
+    estate TEXT NOT NULL, person TEXT NOT NULL, sealed BLOB NOT NULL, stored_at TEXT NOT NULL,
+    PRIMARY KEY (estate, person)
+);
 CREATE TABLE IF NOT EXISTS secret (name TEXT PRIMARY KEY, sealed BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS erasure (
     certificate_id TEXT PRIMARY KEY, person TEXT NOT NULL, body BLOB NOT NULL, signature BLOB

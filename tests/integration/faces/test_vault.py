@@ -292,3 +292,53 @@ def test_a_seal_opens_only_with_its_key_and_belonging() -> None:
         with pytest.raises(SealBrokenError):
             wrong()
     assert seal(key, b"content", "a", 1) != sealed
+
+
+PHOTOGRAPH = b"\xff\xd8" + b"a face" * 200 + b"\xff\xd9"
+
+
+def test_a_photograph_kept_for_panels_stands_sealed_beside_the_template(vault: Vault, path: Path) -> None:
+    fill(vault, 2)
+    vault.keep_photograph("e1", "p1", PHOTOGRAPH, NOW)
+    assert vault.photograph("e1", "p1") == PHOTOGRAPH
+    assert vault.photograph("e1", "p0") is None
+    assert vault.photographs("e1") == {"p1"}
+    assert all(b"a face" not in file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_withdrawing_the_photograph_leaves_the_template_and_no_byte_of_the_photograph(
+    vault: Vault, path: Path
+) -> None:
+    fill(vault, 2)
+    vault.keep_photograph("e1", "p1", PHOTOGRAPH, NOW)
+    sealed = sql(path, "SELECT sealed FROM photograph")[0][0]
+    certificate = vault.erase_photograph("e1", "p1", reason="withdrawn", now=NOW)
+    assert (certificate.erasure.templates, certificate.erasure.photographs) == (0, 1)
+    assert certificate.holds(vault.public_key)
+    assert vault.photograph("e1", "p1") is None
+    assert [person.person_id for person in vault.templates("e1")] == ["p0", "p1"]
+    assert sql(path, "SELECT * FROM photograph_key") == []
+    assert all(sealed[20:60] not in file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_erasing_a_person_takes_the_photograph_along(vault: Vault) -> None:
+    fill(vault, 2)
+    vault.keep_photograph("e1", "p1", PHOTOGRAPH, NOW)
+    erasure = vault.erase("p1", reason="moved out", now=NOW).erasure
+    assert (erasure.templates, erasure.photographs, erasure.estates) == (1, 1, ("e1",))
+    assert vault.photographs("e1") == set()
+
+
+def test_a_photograph_moved_to_somebody_else_does_not_open(vault: Vault, path: Path) -> None:
+    fill(vault, 2)
+    vault.keep_photograph("e1", "p1", PHOTOGRAPH, NOW)
+    sql(path, "UPDATE photograph SET person = 'p0'")
+    sql(path, "UPDATE photograph_key SET person = 'p0'")
+    assert vault.photograph("e1", "p0") is None
+
+
+def test_a_photograph_is_there_after_the_vault_got_a_new_key(vault: Vault) -> None:
+    fill(vault, 2)
+    vault.keep_photograph("e1", "p1", PHOTOGRAPH, NOW)
+    assert vault.rotate(new_key()) == 0
+    assert vault.photograph("e1", "p1") == PHOTOGRAPH

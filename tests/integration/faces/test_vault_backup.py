@@ -104,3 +104,16 @@ def test_a_new_backup_replaces_the_old_one(tmp_path: Path, key: bytes, backup: t
     restore(tmp_path / "again.db", key, *backup, {("e2", "p8")})
     assert people_of(tmp_path / "again.db", key, "e2") == ["p8"]
     assert people_of(tmp_path / "again.db", key) == []
+
+
+def test_a_photograph_comes_back_only_with_its_own_consent(tmp_path: Path, key: bytes) -> None:
+    with closing(Vault(tmp_path / "vault.db", key)) as vault:
+        fill(vault, 3)
+        for person in ("p0", "p1", "p2"):
+            vault.keep_photograph("e1", person, b"photograph of " + person.encode(), NOW)
+        rows, keys = back_up(tmp_path / "vault.db", tmp_path)
+    live = {("e1", "p0"), ("e1", "p1")}
+    restore(tmp_path / "again.db", key, rows, keys, live, {("e1", "p1"), ("e1", "p2")})
+    with closing(Vault(tmp_path / "again.db", key)) as vault:
+        assert vault.photographs("e1") == {"p1"}
+        assert vault.photograph("e1", "p1") == b"photograph of p1"
