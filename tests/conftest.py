@@ -10,11 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from estate.embedded.broker import AmqttBroker, Broker, MosquittoBroker, find_mosquitto
 from estate.embedded.postgres import EmbeddedPostgres
 
 MEMORY_BYTES_MIN = 4 * 1024**3
+
+# How long an example takes says more about the machine's other work than about the code.
+settings.register_profile("estate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("estate")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
