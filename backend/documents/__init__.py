@@ -1,0 +1,1 @@
+"""Files for people: workbooks, tables, PDF. Knows nothing of the business."""

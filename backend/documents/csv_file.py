@@ -1,0 +1,40 @@
+"""Writes a table as CSV that Excel opens with the right letters (UTF-8 with its mark, CRLF)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+from backend.documents.columns import Kind, Sheet, Totals, written
+
+BOM = "\ufeff"
+# A text that begins like this would be run as a formula by whoever opens the file in a spreadsheet.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_lines(sheet: Sheet) -> Iterator[str]:
+    """The file piece by piece: header, rows, totals; the heading for people is left out."""
+    totals = Totals(sheet.columns)
+    yield BOM + _line([column.title for column in sheet.columns])
+    for row in sheet.rows:
+        totals.add(row)
+        yield _row(sheet, row)
+    if totals.wanted:
+        yield _row(sheet, totals.row())
+
+
+def _row(sheet: Sheet, row: object) -> str:
+    cells = []
+    for column, value in zip(sheet.columns, row, strict=True):  # type: ignore[call-overload]
+        text = written(column, value)
+        if column.kind is Kind.TEXT and text.startswith(FORMULA_STARTS):
+            text = f"'{text}"
+        cells.append(text)
+    return _line(cells)
+
+
+def _line(cells: list[str]) -> str:
+    target = io.StringIO()
+    csv.writer(target, lineterminator="\r\n").writerow(cells)
+    return target.getvalue()
