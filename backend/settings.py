@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 from psycopg.conninfo import conninfo_to_dict
 
+from backend.messaging.settings import MessageSettings
 from backend.payments.settings import PaymentRules
 from backend.rent.settings import RentSettings
 from estate.config import SettingsError, is_loopback, load_settings
@@ -92,6 +93,12 @@ class WorkerSettings(Section, frozen=True):
     poll_seconds: Count = 5
 
 
+class DocumentSettings(Section, frozen=True):
+    """What documents are made with."""
+
+    font_folder: File = "/usr/share/fonts/opentype/noto"  # of Debian's fonts-noto-cjk
+
+
 class NoticeSettings(Section, frozen=True):
     """What people are told before they consent to faces; a change needs a higher version."""
 
@@ -118,6 +125,8 @@ class BackendSettings(Section, frozen=True):
     payment_rules: PaymentRules = PaymentRules()
     rent: RentSettings = RentSettings()
     worker: WorkerSettings = WorkerSettings()
+    documents: DocumentSettings = DocumentSettings()
+    messages: MessageSettings = MessageSettings()
     notice: NoticeSettings | None = None
     log_level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
 

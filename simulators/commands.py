@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from simulators.doors.command import doors
+from simulators.messages.command import messages
 from simulators.stripe.command import stripe
 from simulators.wechat.command import wechat
 
@@ -15,5 +16,6 @@ def simulate() -> None:
 
 
 simulate.add_command(doors)
+simulate.add_command(messages)
 simulate.add_command(stripe)
 simulate.add_command(wechat)

@@ -13,6 +13,9 @@ from sqlalchemy import Engine
 from backend.cli import Tool, pass_tool
 from backend.db.engine import connect, make_engine
 from backend.jobs.worker import Job, Worker
+from backend.messaging.http_messenger import make_messenger
+from backend.messaging.service import NOTIFY_CHANNEL as MESSAGES
+from backend.messaging.service import work_messages
 from backend.payments.notices import CHANNEL
 from backend.payments.provider import make_provider
 from backend.payments.service import settle_pending, sweep
@@ -52,16 +55,23 @@ def run_worker(settings: BackendSettings) -> None:
             Job("notices", lambda now: settle_pending(engine, provider, now, AT_ONCE)),
             Job("sweeper", lambda now: sweep(engine, provider, now, AT_ONCE)),
         ]
+    messenger, messages = make_messenger(settings.messages), settings.messages
+    if messenger is not None:
+        jobs.append(Job("messages", lambda now: work_messages(engine, messenger, now, AT_ONCE, messages)))
     worker = Worker(
         jobs,
-        [CHANNEL],
+        [CHANNEL, MESSAGES],
         lambda: connect(url, password_file, autocommit=True),
         lambda: datetime.now(UTC),
         settings.worker.poll_seconds,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
-    log.info("worker_started", payments=provider.name if provider else "not set up")
+    log.info(
+        "worker_started",
+        payments=provider.name if provider else "not set up",
+        messages=messenger.name if messenger else "not set up",
+    )
     worker.run()
     engine.dispose()
     log.info("worker_stopped")

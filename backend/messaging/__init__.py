@@ -1,0 +1,1 @@
+"""Messages to people: SMS and WeChat, each kept first, sent once, and proven to have arrived."""
