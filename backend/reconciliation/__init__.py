@@ -1,0 +1,1 @@
+"""Reconciliation: what channels and banks say of our money, held against our books, line by line."""
