@@ -19,6 +19,7 @@ from gateway.clock import GatewayClock
 from gateway.counters import Counters
 from gateway.devices import DeviceBook
 from gateway.drivers.native import NativeDriver
+from gateway.faces import face_yardstick
 from gateway.inspection import Inspector
 from gateway.intake import Intake
 from gateway.journal import Group, Journal
@@ -61,11 +62,12 @@ def assemble(settings: Settings, *, vault: VaultParts | None, photographer: Phot
     folder = settings.state_folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     loop, counters, rules = Loop(), Counters(), settings.rules
-    recents, devices, galleries = Recents(), DeviceBook(), Galleries()
+    recents, devices, yardstick = Recents(), DeviceBook(), face_yardstick(settings)
 
     roster_store = RosterStore(folder / ROSTER_FILE)
     estates = settings.gateway.estates
     rosters = RosterBook((roster_store.load(estate) for estate in estates), _kept_keys(vault, estates))
+    galleries = Galleries(rosters.estates, yardstick.encoder)
 
     journal_path = folder / JOURNAL_FILE
     clock = GatewayClock(time.time, time.monotonic, _recall(journal_path, recents, devices))
@@ -104,6 +106,7 @@ def assemble(settings: Settings, *, vault: VaultParts | None, photographer: Phot
             vault,
             lambda: rosters.rates(settings.faces.fpir),
             lambda estate, gallery: loop.post(partial(galleries.put, estate, gallery)),
+            yardstick,
         )
     inspector = Inspector(
         gateway_id=settings.gateway.id,

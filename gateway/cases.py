@@ -29,8 +29,20 @@ class DoorRules(Struct, frozen=True):
 class Faces(Protocol):
     """Who a passage's templates are like."""
 
-    def identify(self, estate: str, passages: Sequence[Floats]) -> list[tuple[Recognition, str | None]]:
-        """For each passage, (frames, 128) float32, the verdict, and the person where it is "match"."""
+    @property
+    def takes_templates(self) -> bool:
+        """Whether templates that a door made itself can be compared here."""
+
+    def identify(
+        self, estate: str, passages: Sequence[Floats], groups: Sequence[str]
+    ) -> list[tuple[Recognition, str | None]]:
+        """For each passage the verdict, and the person where it is "match".
+
+        Args:
+            estate: where the doors are.
+            passages: (frames, dimension) float32 each.
+            groups: the door group of each passage: only who has to do with that is compared.
+        """
 
 
 class Photographs(Protocol):

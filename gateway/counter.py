@@ -5,12 +5,13 @@ from __future__ import annotations
 import select
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 from estate.config import SettingsError
 from estate.processes import StartFailedError
 from gateway.assembly import ROSTER_FILE
 from gateway.enrolment import Consent, Enrolled, Refused, enrol
-from gateway.faces import open_vault, read_vault_key
+from gateway.faces import face_yardstick, model_path, open_vault, read_vault_key
 from gateway.matching.encoder import EncodeResult, EncoderPool, FacesMissingError
 from gateway.roster_store import RosterStore
 from gateway.settings import Settings
@@ -35,6 +36,7 @@ def enrol_at_counter(settings: Settings, estate: str, person: str, photos: list[
     key = read_vault_key(settings)
     if key is None:
         raise SettingsError("gateway.toml", "faces.vault_key_file", "没有人脸库密钥 (there is no vault key)")
+    yardstick = face_yardstick(settings)
     vault = open_vault(settings, key)
     store = RosterStore(settings.state_folder / ROSTER_FILE)
     until_s = time.monotonic() + ROSTER_WAIT_S
@@ -57,11 +59,12 @@ def enrol_at_counter(settings: Settings, estate: str, person: str, photos: list[
         return enrol(
             vault,
             consent,
-            _encode,
+            lambda pictures: _encode(pictures, model_path(settings)),
             estate_id=estate,
             person_id=person,
             photos=photos,
             now=datetime.now(UTC),
+            yardstick=yardstick,
             fpir=fpir if fpir is not None else settings.faces.fpir,
         )
     finally:
@@ -69,10 +72,10 @@ def enrol_at_counter(settings: Settings, estate: str, person: str, photos: list[
         vault.close()
 
 
-def _encode(photos: list[bytes]) -> EncodeResult:
+def _encode(photos: list[bytes], model_file: Path | None) -> EncodeResult:
     """One job for an encoder process of our own."""
     try:
-        pool = EncoderPool(1, 1, ENCODE_WAIT_S)
+        pool = EncoderPool(1, 1, ENCODE_WAIT_S, model_file)
     except FacesMissingError as error:
         raise StartFailedError(str(error)) from error
     try:

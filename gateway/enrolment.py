@@ -10,11 +10,12 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 
 from gateway.matching.calibration import FPIR
-from gateway.matching.encoder import ENCODER, EncodeResult
+from gateway.matching.encoder import EncodeResult
 from gateway.matching.gallery import Gallery
 from gateway.matching.quality import REASONS
 from gateway.matching.scoring import chord
 from gateway.matching.templates import Floats, StoredTemplate, fuse, unit_rows
+from gateway.matching.yardstick import Yardstick
 
 PHOTOS_MAX = 5
 PHOTOS_RECOMMENDED = 3
@@ -115,6 +116,7 @@ def enrol(
     person_id: str,
     photos: Sequence[bytes],
     now: datetime,
+    yardstick: Yardstick,
     fpir: float = FPIR,
 ) -> Enrolled | Refused:
     """Enrol a person. The photographs are used here and kept nowhere.
@@ -127,6 +129,7 @@ def enrol(
         person_id: opaque.
         photos: one to five files, JPEG or PNG; another photograph replaces what was enrolled before.
         now: UTC.
+        yardstick: of the encoder that `encode` is.
         fpir: the estate's stated rate; somebody enrolled twice is searched for at the default one if that
             is laxer, for it is better to look at one more case.
     """
@@ -138,13 +141,13 @@ def enrol(
     views = _views_of_one_person(encode(list(photos)))
     if isinstance(views, Refused):
         return views
-    gallery = Gallery.build(vault.templates(estate_id), encoder=ENCODER, fpir=max(fpir, FPIR))
+    gallery = Gallery.build(vault.templates(estate_id), fpir=max(fpir, FPIR), yardstick=yardstick)
     if (other := gallery.known_as(views, person_id)) is not None:
         return Refused((_enrolled_as(other),))
     # Encoding takes seconds; a consent withdrawn meanwhile has been heard by now.
     if (state := consent(estate_id, person_id)) != "live":
         return Refused((_CONSENT[state],))
-    vault.store(estate_id, person_id, views, ENCODER, now)
+    vault.store(estate_id, person_id, views, yardstick.encoder, now)
     return Enrolled(person_id, len(views))
 
 

@@ -10,6 +10,8 @@ import structlog
 
 from estate.config import SettingsError, read_secret
 from gateway.matching.encoder import EncoderPool, FacesMissingError
+from gateway.matching.model_file import read_face_model
+from gateway.matching.yardstick import Yardstick, make_yardstick
 from gateway.photographs import Photographer
 from gateway.sealing import KEY_BYTES
 from gateway.settings import Settings
@@ -55,12 +57,32 @@ def open_vault(settings: Settings, key: bytes) -> Vault:
         raise SettingsError(source, "faces.vault_key_file", str(error)) from error
 
 
+def face_yardstick(settings: Settings) -> Yardstick:
+    """The encoder that is configured, and where its thresholds come from.
+
+    Raises:
+        SettingsError: a file cannot be read, or does not fit the encoder.
+    """
+    model, cohort = model_path(settings), settings.faces.cohort_file
+    return make_yardstick(
+        read_face_model(model) if model is not None else None, Path(cohort) if cohort else None
+    )
+
+
+def model_path(settings: Settings) -> Path | None:
+    """The description of an operator's own face model; None for the default encoder."""
+    return Path(settings.faces.model_file) if settings.faces.model_file else None
+
+
 def start_photographer(settings: Settings) -> Photographer:
     """The encoder's processes; without them doors answer a photograph by asking for a card."""
     if not settings.faces.workers:
         return Photographer(None)
     try:
-        return Photographer(EncoderPool(settings.faces.workers, settings.faces.queue_limit))
+        pool = EncoderPool(
+            settings.faces.workers, settings.faces.queue_limit, model_file=model_path(settings)
+        )
+        return Photographer(pool)
     except FacesMissingError as error:
         log.warning("faces_missing", reason=str(error))
         return Photographer(None)

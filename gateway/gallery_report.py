@@ -11,23 +11,25 @@ from gateway.matching.draws import label, largest_size
 from gateway.matching.evaluate import Rate, evaluate
 from gateway.matching.gallery import Gallery
 from gateway.matching.scoring import rank
-from gateway.matching.templates import DLIB_ENCODER, StoredTemplate
+from gateway.matching.templates import StoredTemplate
+from gateway.matching.yardstick import Yardstick
 
 # Each person's last photograph plays the door, so the others are what they are enrolled with.
 _PHOTOS, _FRAMES = 2, 1
 _SIZE_MIN = 20
 
 
-def own_report(people: Sequence[StoredTemplate], fpir: float, encoder: str = DLIB_ENCODER) -> list[str]:
+def own_report(people: Sequence[StoredTemplate], fpir: float, yardstick: Yardstick) -> list[str]:
     """The lines of the report: numbers of people only.
 
     Args:
         people: everybody enrolled in the estate.
         fpir: the estate's stated rate.
-        encoder: the one its doors use.
+        yardstick: what its doors use.
     Raises:
         NoCalibrationError: too few people, and no table for this encoder.
     """
+    encoder = yardstick.encoder
     ours = [person for person in people if person.encoder == encoder]
     lines = [f"已登记 {len(ours)} 人  |  {len(ours)} people enrolled for {encoder}"]
     if len(ours) < len(people):
@@ -35,7 +37,7 @@ def own_report(people: Sequence[StoredTemplate], fpir: float, encoder: str = DLI
         lines.append(
             f"另有 {others} 份模板属于其他编码器，未使用  |  {others} templates of other encoders, not used"
         )
-    gallery = Gallery.build(ours, encoder=encoder, fpir=fpir)
+    gallery = Gallery.build(ours, fpir=fpir, yardstick=yardstick)
     if gallery.calibration is None:
         return lines
     photos = sorted(Counter(person.photos for person in ours).items())

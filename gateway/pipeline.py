@@ -125,8 +125,9 @@ class Pipeline:
                 unmatched.setdefault(case.event.address.estate, []).append(case)
         for estate, of_estate in unmatched.items():
             tracks = [case.track for case in of_estate if case.track is not None]
+            groups = [_door(case).group for case in of_estate]
             for case, (verdict, person_id) in zip(
-                of_estate, self._faces.identify(estate, tracks), strict=True
+                of_estate, self._faces.identify(estate, tracks, groups), strict=True
             ):
                 if verdict == "match" and person_id is not None:
                     finding = case.roster.find_person(person_id, _door(case).group, case.received_s)
@@ -144,6 +145,8 @@ class Pipeline:
         if event.credential == "card":
             key = self._card_keys.get(event.address.estate)
             return case.roster.find_card(event.card, key, _door(case).group, case.received_s)
+        if event.templates and not self._faces.takes_templates:
+            return Finding("not_usable")
         if not case.encoded and before_recognition(attempt) is None:
             return self._encode(case)
         # A late or repeated event opens nothing, so no encoder is kept busy with its photographs.

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
 import structlog
 
 from gateway.cases import Floats
 from gateway.decision import Recognition
 from gateway.matching.gallery import Gallery
-from gateway.matching.templates import StoredTemplate
+from gateway.matching.scoring import Mask
+from gateway.matching.templates import DLIB_ENCODER, StoredTemplate
+from gateway.matching.yardstick import Yardstick
+from gateway.roster import EstateRoster
 
 LOOK_EVERY_S = 1.0
 
@@ -28,11 +33,33 @@ class TemplateSource(Protocol):
         """Another number whenever anything was written."""
 
 
-class Galleries:
-    """The galleries in use; belongs to the loop."""
+@dataclass(slots=True)
+class _Part:
+    """Who of a gallery has to do with one door group, as of so many changes of the roster."""
 
-    def __init__(self) -> None:
+    gallery: Gallery
+    roster: EstateRoster
+    changes: int
+    mask: Mask = field(repr=False)
+
+
+class Galleries:
+    """The galleries in use; belongs to the loop.
+
+    Args:
+        rosters: who has rights at which doors, by estate.
+        encoder: what photographs become templates with.
+    """
+
+    def __init__(self, rosters: Mapping[str, EstateRoster], encoder: str = DLIB_ENCODER) -> None:
+        self._rosters, self._encoder = rosters, encoder
         self._galleries: dict[str, Gallery] = {}
+        self._parts: dict[tuple[str, str], _Part] = {}
+
+    @property
+    def takes_templates(self) -> bool:
+        """Doors make templates with the default encoder only; those of another never meet them."""
+        return self._encoder == DLIB_ENCODER
 
     def put(self, estate: str, gallery: Gallery | None) -> None:
         """Use this gallery from now on; None: faces of this estate cannot be compared."""
@@ -45,17 +72,45 @@ class Galleries:
         """People by estate."""
         return {estate: len(gallery) for estate, gallery in self._galleries.items()}
 
-    def identify(self, estate: str, passages: Sequence[Floats]) -> list[tuple[Recognition, str | None]]:
-        """Whom each passage belongs to; without a gallery, or when matching fails, "unavailable"."""
+    def identify(
+        self, estate: str, passages: Sequence[Floats], groups: Sequence[str]
+    ) -> list[tuple[Recognition, str | None]]:
+        """Whom each passage belongs to; without a gallery, or when matching fails, "unavailable".
+
+        A door knows its building and not the estate: whoever has, had or will have a right at its group.
+        Anybody else is a stranger there.
+        """
         gallery = self._galleries.get(estate)
         if gallery is None:
             return [("unavailable", None)] * len(passages)
         try:
-            return [(match.verdict, match.person_id) for match in gallery.match_batch(passages)]
+            allowed = [self._mask(estate, group, gallery) for group in groups]
+            return [(match.verdict, match.person_id) for match in gallery.match_batch(passages, allowed)]
         except Exception:
             # A door asks for a card then; no fault of the matching may reach it as silence.
             log.exception("matching_failed", estate=estate, passages=len(passages))
             return [("unavailable", None)] * len(passages)
+
+    def _mask(self, estate: str, group: str, gallery: Gallery) -> Mask:
+        roster, part = self._rosters[estate], self._parts.get((estate, group))
+        changed = None
+        if part is not None and part.gallery is gallery and part.roster is roster:
+            changed = roster.changed_since(part.changes)
+        if part is None or changed is None:
+            people = (_belongs(roster, person, group) for person in gallery.person_ids)
+            mask = np.fromiter(people, np.bool_, len(gallery))
+            part = self._parts[estate, group] = _Part(gallery, roster, roster.person_changes, mask)
+        elif changed:
+            for person in changed:
+                if (place := gallery.place(person)) is not None:
+                    part.mask[place] = _belongs(roster, person, group)
+            part.changes = roster.person_changes
+        return part.mask
+
+
+def _belongs(roster: EstateRoster, person_id: str, group: str) -> bool:
+    person = roster.people.get(person_id)
+    return person is not None and group in person.rights
 
 
 class GalleryKeeper(threading.Thread):
@@ -65,6 +120,7 @@ class GalleryKeeper(threading.Thread):
         vault: where the templates are.
         rates: asks for each estate's stated false-positive rate.
         publish: hands a finished gallery to the loop.
+        yardstick: of the encoder in use.
     """
 
     def __init__(
@@ -72,9 +128,10 @@ class GalleryKeeper(threading.Thread):
         vault: TemplateSource,
         rates: Callable[[], Mapping[str, float]],
         publish: Callable[[str, Gallery | None], None],
+        yardstick: Yardstick,
     ) -> None:
         super().__init__(name="galleries", daemon=True)
-        self._vault, self._rates, self._publish = vault, rates, publish
+        self._vault, self._rates, self._publish, self._yardstick = vault, rates, publish, yardstick
         self._built: dict[str, tuple[int, float]] = {}
         self._stopped = threading.Event()
         self._trouble = ""  # told once, not every second
@@ -98,7 +155,7 @@ class GalleryKeeper(threading.Thread):
             if self._built.get(estate) == (version, rate):
                 continue
             try:
-                gallery = Gallery.build(self._vault.templates(estate), fpir=rate)
+                gallery = Gallery.build(self._vault.templates(estate), fpir=rate, yardstick=self._yardstick)
             except ValueError as error:
                 # No threshold is known for so few people at this rate: nobody is let in by guessing.
                 log.error("gallery_refused", estate=estate, reason=str(error))

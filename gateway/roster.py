@@ -7,14 +7,19 @@ backend's changes after that, so that doors are answered without the backend.
 from __future__ import annotations
 
 import hmac
+from collections import deque
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
+from itertools import islice
 from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
 from gateway.decision import Door, Finding, Person, Policy, right_at
+
+# More changes than this between two looks cost as much as looking at everybody.
+CHANGES_REMEMBERED = 1_000
 
 Kind: TypeAlias = Literal["estate", "door", "person"]
 
@@ -90,6 +95,8 @@ class EstateRoster:
         self.doors: dict[str, Door] = {}
         self.people: dict[str, Person] = {}
         self.unreadable: set[tuple[str, str]] = set()
+        self.person_changes = 0  # of this copy, counted up
+        self._changed: deque[str] = deque(maxlen=CHANGES_REMEMBERED)
         self._cards: dict[str, tuple[str, bool]] = {}  # reference -> person, blocked
         self._cards_of: dict[str, tuple[str, ...]] = {}
 
@@ -108,6 +115,13 @@ class EstateRoster:
     def face_only_doors(self) -> list[str]:
         """Doors whose configuration is refused: faces and nothing else."""
         return sorted(door.device for door in self.doors.values() if door.face_only)
+
+    def changed_since(self, person_changes: int) -> list[str] | None:
+        """Who was changed since that count, with repetitions; None: too many to remember."""
+        count = self.person_changes - person_changes
+        if count > len(self._changed):
+            return None
+        return list(islice(reversed(self._changed), count))
 
     def find_card(self, number: str, key: bytes | None, group: str, now_s: float) -> Finding:
         """Whose card this is, by its reference under the estate's key."""
@@ -154,6 +168,8 @@ class EstateRoster:
         )
 
     def _person(self, item: Item) -> None:
+        self.person_changes += 1
+        self._changed.append(item.id)
         self.people.pop(item.id, None)
         for reference in self._cards_of.pop(item.id, ()):
             if self._cards.get(reference, ("", False))[0] == item.id:

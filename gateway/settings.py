@@ -68,6 +68,8 @@ class FacesSection(Struct, frozen=True, forbid_unknown_fields=True):
     queue_limit: Annotated[int, Meta(ge=1, le=1000)] = 8
     fpir: Annotated[float, Meta(gt=0, lt=1)] = 0.003
     vault_key_file: str = ""
+    model_file: str = ""  # an operator's own face model; empty: face_recognition
+    cohort_file: str = ""  # templates of people who live elsewhere, to find thresholds with
 
 
 class MetricsSection(Struct, frozen=True, forbid_unknown_fields=True):

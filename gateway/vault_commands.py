@@ -16,9 +16,9 @@ import msgspec
 from estate.config import SettingsError
 from estate.processes import StartFailedError
 from gateway.assembly import ROSTER_FILE
-from gateway.faces import VAULT_FILE, open_vault, read_vault_key
+from gateway.faces import VAULT_FILE, face_yardstick, open_vault, read_vault_key
 from gateway.gallery_report import own_report
-from gateway.matching.gallery import NoCalibrationError
+from gateway.matching.yardstick import NoCalibrationError
 from gateway.roster_store import RosterStore
 from gateway.sealing import KEY_BYTES, new_key
 from gateway.settings import Settings, read_settings
@@ -125,8 +125,9 @@ def report(config: Path, estate: str) -> None:
     with _opened(config) as (settings, opened):
         with closing(RosterStore(settings.state_folder / ROSTER_FILE)) as store:
             fpir = store.load(estate).fpir
+        yardstick = face_yardstick(settings)
         people = opened.templates(estate)
-        for line in own_report(people, fpir if fpir is not None else settings.faces.fpir):
+        for line in own_report(people, fpir if fpir is not None else settings.faces.fpir, yardstick):
             click.echo(line)
 
 

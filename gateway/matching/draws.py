@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.matching.calibration import STRANGERS_MIN
-from gateway.matching.templates import Floats, unit_rows
+from gateway.matching.templates import DLIB_ENCODER, Floats, unit_rows
 
 FOLDS = 5
 # Of the people with photographs enough, so many are enrolled and come back; the others stay outside.
@@ -101,6 +101,12 @@ def read_labelled(path: Path) -> Labelled:
     if templates.dtype.kind not in "fiu":
         raise TemplatesFileError(path, f"模板不是数值 (templates are no numbers): {templates.dtype}")
     return label(templates.astype(np.float32), persons)
+
+
+def encoder_of(path: Path) -> str:
+    """What a file of labelled templates says it was made with; the default encoder where it says nothing."""
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return str(arrays["encoder"]) if "encoder" in arrays else DLIB_ENCODER
 
 
 def label(templates: Floats, persons: npt.NDArray[np.generic]) -> Labelled:

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import structlog
@@ -22,12 +23,9 @@ import structlog
 from gateway.matching import wire
 from gateway.matching.bell import Bell
 from gateway.matching.encoder_worker import FacesMissingError, require_faces
-from gateway.matching.templates import DLIB_ENCODER, Floats
+from gateway.matching.templates import Floats
 
-__all__ = ["ENCODER", "EncodeResult", "EncoderPool", "FacesMissingError", "encoder_failed"]
-
-# What the pool's templates are made with; stands with each stored template.
-ENCODER = DLIB_ENCODER
+__all__ = ["EncodeResult", "EncoderPool", "FacesMissingError", "encoder_failed"]
 
 JOB_SECONDS_MAX = 15.0
 START_SECONDS_MAX = 30.0
@@ -84,12 +82,20 @@ class EncoderPool:
         workers: processes.
         queue_limit: jobs that may wait for one.
         job_seconds_max: a job that takes longer is given up, with its process.
+        model_file: the description of an operator's own face model; the default encoder if None.
     Raises:
         FacesMissingError: the faces extra is not installed.
     """
 
-    def __init__(self, workers: int, queue_limit: int, job_seconds_max: float = JOB_SECONDS_MAX) -> None:
+    def __init__(
+        self,
+        workers: int,
+        queue_limit: int,
+        job_seconds_max: float = JOB_SECONDS_MAX,
+        model_file: Path | None = None,
+    ) -> None:
         require_faces()
+        self._model_file = model_file
         self._size, self._queue_limit, self._job_seconds = workers, queue_limit, job_seconds_max
         self._lock = threading.Lock()
         self._waiting: deque[_Job] = deque()
@@ -178,7 +184,7 @@ class EncoderPool:
             self._refuse_waiting("encoder_missing" if self._missing else "encoder_failed")
             return
         while len(self._workers) < self._size:
-            worker = _start()
+            worker = _start(self._model_file)
             with self._lock:
                 self._workers.append(worker)
             self._selector.register(worker.channel, selectors.EVENT_READ, worker)
@@ -206,7 +212,7 @@ class EncoderPool:
         if reply is None:
             self._end(worker)
         elif reply.missing is not None:
-            log.error("faces_missing", reason=str(FacesMissingError(reply.missing)))
+            log.error("faces_missing", reason=reply.missing)
             self._missing = reply.missing
             self._end(worker)
         elif reply.ready:
@@ -263,11 +269,16 @@ class EncoderPool:
             self._results_bell.ring()
 
 
-def _start() -> _Worker:
+def _start(model_file: Path | None) -> _Worker:
+    model = [str(model_file)] if model_file is not None else []
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gateway.matching.encoder_worker", str(theirs.fileno()), str(os.getpid())],
+            [
+                *(sys.executable, "-m", "gateway.matching.encoder_worker"),
+                *(str(theirs.fileno()), str(os.getpid())),
+                *model,
+            ],
             stdin=subprocess.DEVNULL,
             pass_fds=(theirs.fileno(),),
             # One process a core: libraries that start threads of their own would only get in the way.

@@ -13,12 +13,16 @@ import socket
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFile
 
+from estate.config import SettingsError
 from estate.processes import die_with_parent
 from gateway.matching import wire
+from gateway.matching.model_file import read_face_model
+from gateway.matching.onnx_encoder import ModelUnusableError, OnnxEncoder
 from gateway.matching.photo import open_photo
 from gateway.matching.quality import DOOR, ENROLMENT, REASONS, Face, Limits, Pixels, Reason, judge, main_face
 from gateway.matching.templates import Floats
@@ -58,11 +62,14 @@ def require_faces() -> None:
             raise FacesMissingError(package)
 
 
-def load_model() -> tuple[Find, Encode]:
+def load_model(model_file: Path | None = None) -> tuple[Find, Encode]:
     """Load face_recognition: HOG detection, the 5-point landmarks, the 128-number encoder.
 
+    Args:
+        model_file: the description of an operator's own model, which then takes the encoder's place.
     Raises:
         FacesMissingError: it cannot be loaded.
+        ModelUnusableError, SettingsError: the operator's model cannot be used.
     """
     require_faces()
     try:
@@ -94,7 +101,7 @@ def load_model() -> tuple[Find, Encode]:
         vector = face_recognition.face_encodings(picture, [box], model="small")[0]
         return np.asarray(vector, dtype=np.float32)
 
-    return find, encode
+    return find, encode if model_file is None else OnnxEncoder(read_face_model(model_file)).encode
 
 
 def encode_picture(data: bytes, limits: Limits, find: Find, encode: Encode) -> Floats | Reason:
@@ -119,12 +126,12 @@ def encode_picture(data: bytes, limits: Limits, find: Find, encode: Encode) -> F
     return judge(picture, face, limits) or encode(picture, face)
 
 
-def serve(channel: socket.socket) -> None:
+def serve(channel: socket.socket, model_file: Path | None = None) -> None:
     """Answer jobs until the other side is gone."""
     try:
-        find, encode = load_model()
-    except FacesMissingError as error:
-        wire.send(channel, wire.Reply(missing=error.what))
+        find, encode = load_model(model_file)
+    except (FacesMissingError, ModelUnusableError, SettingsError) as error:
+        wire.send(channel, wire.Reply(missing=str(error)))
         return
     wire.send(channel, wire.Reply(ready=True))
     while (job := wire.receive(channel, wire.Job)) is not None:
@@ -161,14 +168,14 @@ def _scaled(face: Face, factor: float) -> Face:
 
 
 def main() -> None:
-    """`python -m gateway.matching.encoder_worker FD PARENT`: started by the pool only."""
+    """`python -m gateway.matching.encoder_worker FD PARENT [MODEL]`: started by the pool only."""
     channel, parent = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
     die_with_parent(parent)
     # Libraries that print must not write into the gateway's own output.
     os.dup2(2, 1)
     # A picture that would eat the box's memory ends this process, not the box.
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX, MEMORY_MAX))
-    serve(channel)
+    serve(channel, Path(sys.argv[3]) if len(sys.argv) > 3 else None)
 
 
 if __name__ == "__main__":

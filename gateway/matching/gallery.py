@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
-from gateway.matching.calibration import FPIR, Calibration, from_gallery
-from gateway.matching.scoring import Ranking, rank, scores_of_named
-from gateway.matching.table import ThresholdTable, load_table
+from gateway.matching.calibration import FPIR, Calibration
+from gateway.matching.scoring import Mask, Ranking, rank, scores_of_named
 from gateway.matching.templates import (
-    DIMENSION,
-    DLIB_ENCODER,
     Floats,
     StoredTemplate,
     TemplateShapeError,
+    dimension_of,
     fuse,
     fuse_tracks,
 )
+from gateway.matching.yardstick import Yardstick, default_yardstick
 
 Verdict = Literal["match", "unsure", "unknown"]
-
-# From so many people on, a gallery is calibrated on itself; below, the table serves.
-COHORT_MIN = 300
-
-
-class NoCalibrationError(ValueError):
-    """Nothing says from which score a face of this encoder may open a door."""
-
-    def __init__(self, encoder: str, people: int) -> None:
-        self.encoder, self.people = encoder, people
-        super().__init__(
-            f"编码器 {encoder} 没有可用的阈值（库中 {people} 人）；请提供用该编码器测出的阈值表  |  "
-            f"no thresholds for encoder {encoder} with {people} people: give a table measured with it"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,51 +66,38 @@ class Gallery:
         cls,
         people: Iterable[StoredTemplate],
         *,
-        encoder: str = DLIB_ENCODER,
         fpir: float = FPIR,
-        table: ThresholdTable | None = None,
-        cohort_min: int = COHORT_MIN,
+        yardstick: Yardstick | None = None,
         calibration: Calibration | None = None,
     ) -> Gallery:
         """Line up the people of one encoder and find their thresholds.
 
         Args:
-            people: of any encoder; those of others are left out.
-            encoder: the one the doors' frames are made with.
+            people: of any encoder; those of others than the yardstick's are left out.
             fpir: the stated share of strangers that may be let in as somebody.
-            table: for galleries below `cohort_min`; the packaged one if None.
-            cohort_min: from so many people on, they are their own yardstick.
+            yardstick: the encoder that the doors' frames are made with, and where its thresholds come
+                from; the default encoder's if None.
             calibration: thresholds found elsewhere, such as for a larger gallery this one is a part of.
         Raises:
             NoCalibrationError: too few people, and no table for this encoder.
         """
+        yardstick = yardstick if yardstick is not None else default_yardstick()
+        encoder = yardstick.encoder
         chosen = [person for person in people if person.encoder == encoder]
         if not chosen:
-            return cls((), np.empty((0, DIMENSION), np.float32), encoder, None, {})
+            return cls((), np.empty((0, dimension_of(encoder)), np.float32), encoder, None, {})
         rows = np.ascontiguousarray(np.stack([person.template for person in chosen]), np.float32)
         if calibration is None:
-            calibration = _calibrate(chosen, rows, encoder, fpir, table, cohort_min)
+            calibration = yardstick.calibrate(chosen, rows, fpir)
         ids = tuple(person.person_id for person in chosen)
         return cls(ids, rows, encoder, calibration, {person: row for row, person in enumerate(ids)})
 
     def __len__(self) -> int:
         return len(self.person_ids)
 
-    def part(self, person_ids: Collection[str]) -> Gallery:
-        """The gallery of a door that only these may pass, such as its building's.
-
-        It keeps the whole gallery's thresholds: a stranger comes near to somebody of a part less often
-        than to somebody of the whole, so they are at least as strict as its own would be.
-        """
-        places = [place for person, place in self._places.items() if person in person_ids]
-        ids = tuple(self.person_ids[place] for place in places)
-        return Gallery(
-            ids,
-            np.ascontiguousarray(self.rows[places]),
-            self.encoder,
-            self.calibration if ids else None,
-            {person: row for row, person in enumerate(ids)},
-        )
+    def place(self, person_id: str) -> int | None:
+        """The row of a person; None where there is none."""
+        return self._places.get(person_id)
 
     def match(self, probes: Floats) -> Match:
         """Whom the frames of one passage belong to.
@@ -143,17 +115,21 @@ class Gallery:
         frames = np.atleast_2d(probes).shape[0]
         return self._verdicts(rank(vector[None], self.rows), [frames])[0]
 
-    def match_batch(self, tracks: Sequence[Floats]) -> list[Match]:
+    def match_batch(self, tracks: Sequence[Floats], allowed: Sequence[Mask | None] = ()) -> list[Match]:
         """`match` for several passages, in one product; one that is no template is unknown.
 
         Args:
             tracks: each float32, shape (frames, dimension).
+            allowed: for each track the rows of the people its door knows, bool of shape (N,), such as those
+                of its building; None or nothing: everybody. The thresholds stay the whole gallery's: a
+                stranger comes near to somebody of a part less often than to somebody of the whole, so they
+                are at least as strict as the part's own would be.
         """
         answers = [NOBODY] * len(tracks)
         vectors, kept = fuse_tracks(tracks, self.rows.shape[1])
         if self.calibration is None or not kept:
             return answers
-        ranking = rank(vectors, self.rows)
+        ranking = rank(vectors, self.rows, allowed=[allowed[index] for index in kept] if allowed else ())
         frames = [len(tracks[index]) for index in kept]
         for index, answer in zip(kept, self._verdicts(ranking, frames), strict=True):
             answers[index] = answer
@@ -210,19 +186,3 @@ class Gallery:
                 verdict: Verdict = "match" if sure else "unsure"
                 answers.append(Match(self.person_ids[best], score, score - margin, verdict))
         return answers
-
-
-def _calibrate(
-    people: Sequence[StoredTemplate],
-    rows: Floats,
-    encoder: str,
-    fpir: float,
-    table: ThresholdTable | None,
-    cohort_min: int,
-) -> Calibration:
-    if len(people) >= cohort_min:
-        return Calibration(fpir, from_gallery(people, rows, fpir), "gallery", len(people))
-    table = table if table is not None else load_table()
-    if table.encoder != encoder:
-        raise NoCalibrationError(encoder, len(people))
-    return table.calibration(len(people), fpir)

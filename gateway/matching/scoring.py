@@ -9,6 +9,7 @@ strangers then hardly rise with the size of the gallery, and people who are enro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ NEIGHBOUR_DISTANCE_MAX = 0.42
 _CELLS_MAX = 8_000_000
 
 Rows = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,9 @@ def score(distance: Floats, neighbours: Floats) -> Floats:
     return scores
 
 
-def rank(probes: Floats, gallery: Floats, exclude: Rows | None = None) -> Ranking:
+def rank(
+    probes: Floats, gallery: Floats, exclude: Rows | None = None, allowed: Sequence[Mask | None] = ()
+) -> Ranking:
     """Compare probes with every person of a gallery, in one product.
 
     Args:
@@ -66,8 +70,10 @@ def rank(probes: Floats, gallery: Floats, exclude: Rows | None = None) -> Rankin
         gallery: float32 unit vectors, shape (N, dimension), N at least 1, one row a person.
         exclude: shape (B,), for each probe a row of the gallery to leave out, so that somebody
             enrolled can be asked as if they were a stranger.
+        allowed: B masks, shape (N,) each, of the only people that probe is compared with; None or nothing
+            means everybody. Probes at one door share one mask, which then costs little.
     """
-    who, likeness, _ = _nearest(probes, gallery, exclude, None)
+    who, likeness, _ = _nearest(probes, gallery, exclude, None, allowed)
     return Ranking(who[:, 0], _chords(likeness))
 
 
@@ -97,7 +103,11 @@ def chord(first: Floats, second: Floats) -> float:
 
 
 def _nearest(
-    probes: Floats, gallery: Floats, exclude: Rows | None, named: Rows | None
+    probes: Floats,
+    gallery: Floats,
+    exclude: Rows | None,
+    named: Rows | None,
+    allowed: Sequence[Mask | None] = (),
 ) -> tuple[Rows, Floats, Floats]:
     """Row and likeness of the nearest four, descending, shape (B, 4) each, and the likeness of the named."""
     count, people = len(probes), len(gallery)
@@ -114,6 +124,9 @@ def _nearest(
             claimed[part] = np.take_along_axis(product, named[part], axis=1)
         if exclude is not None:
             product[rows, exclude[part]] = -np.inf
+        for row, mask in zip(rows, allowed[part], strict=False):
+            if mask is not None:
+                np.copyto(product[row], -np.inf, where=~mask)
         # A few passes of argmax are many times cheaper than partitioning a row of 100,000.
         for place in range(min(places, people)):
             top = product.argmax(axis=1)

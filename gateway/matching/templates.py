@@ -16,6 +16,11 @@ DIMENSION = 128
 DLIB_ENCODER = "dlib-resnet-v1/5-points/128"
 
 
+def dimension_of(encoder: str) -> int:
+    """How many numbers its templates have; the encoder's name ends with it."""
+    return int(encoder.rpartition("/")[2])
+
+
 # Encoders give vectors of a length around 1; far beyond these there is no direction to compare.
 SHORTEST, LONGEST = 1e-6, 1e6
 

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
 from gateway.enrolment import Enrolled, Refused, enrol
-from gateway.matching.encoder import ENCODER
 from gateway.matching.gallery import Gallery
 from gateway.matching.scoring import chord
-from gateway.matching.templates import unit_rows
+from gateway.matching.templates import DLIB_ENCODER, dimension_of, unit_rows
+from gateway.matching.yardstick import default_yardstick
 from gateway.sealing import new_key
 from gateway.vault import Vault
 from simulators.photos import DemoPhotos, mirrored_view, second_view
@@ -38,6 +38,7 @@ def enrol_with(vault: Vault, encoder: Encoder, person: str, *pictures: bytes) ->
         person_id=person,
         photos=pictures,
         now=NOW,
+        yardstick=default_yardstick(),
     )
 
 
@@ -167,4 +168,4 @@ def test_the_encoders_templates_have_the_form_the_doors_expect(encoder: Encoder,
     result = encoder.door(people.b.read_bytes())
     assert result.templates is not None
     assert (result.templates.shape, result.templates.dtype) == ((1, 128), np.dtype("<f4"))
-    assert ENCODER.endswith("/128")
+    assert dimension_of(DLIB_ENCODER) == 128

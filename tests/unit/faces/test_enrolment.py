@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from gateway.enrolment import Consent, Enrolled, Refused, enrol, odd_one_out
-from gateway.matching.encoder import ENCODER, EncodeResult
-from gateway.matching.templates import Floats, StoredTemplate, stored_template, unit_rows
+from gateway.matching.encoder import EncodeResult
+from gateway.matching.templates import DLIB_ENCODER, Floats, StoredTemplate, stored_template, unit_rows
+from gateway.matching.yardstick import default_yardstick
 from tests.unit.faces.people import enrolled, make_centres, picture
 
 NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
@@ -47,7 +48,16 @@ def run(
     photos: int = 3,
     person: str = "new",
 ) -> Enrolled | Refused:
-    return enrol(vault, consent, encode, estate_id="e1", person_id=person, photos=[b"jpeg"] * photos, now=NOW)
+    return enrol(
+        vault,
+        consent,
+        encode,
+        estate_id="e1",
+        person_id=person,
+        photos=[b"jpeg"] * photos,
+        now=NOW,
+        yardstick=default_yardstick(),
+    )
 
 
 def codes(outcome: Enrolled | Refused) -> list[tuple[str, int | None]]:
@@ -89,7 +99,7 @@ def test_good_photographs_become_one_template_in_the_vault(photos: int, more: bo
     outcome = run(vault, gives(views), photos=photos)
     assert outcome == Enrolled("new", photos)
     assert outcome.more_recommended is more
-    assert vault.people["new"].encoder == ENCODER
+    assert vault.people["new"].encoder == DLIB_ENCODER
     assert vault.people["new"].views == pytest.approx(unit_rows(views))
 
 

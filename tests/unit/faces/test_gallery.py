@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from gateway.matching.calibration import MARGIN_MIN, Calibration, Threshold
-from gateway.matching.gallery import NOBODY, Gallery, NoCalibrationError
+from gateway.matching.gallery import NOBODY, Gallery
 from gateway.matching.templates import DLIB_ENCODER, TemplateShapeError, stored_template, unit_rows
+from gateway.matching.yardstick import NoCalibrationError, Yardstick
 from tests.unit.faces.people import DIMENSION, enrolled, make_centres, picture
 
 STEPS = (Threshold(-0.10, -0.15, -0.13),) * 3
@@ -105,7 +106,7 @@ def test_templates_of_another_encoder_never_meet() -> None:
 def test_an_encoder_without_thresholds_opens_nothing() -> None:
     people = [stored_template("p", np.ones((1, 512)), "another/512")]
     with pytest.raises(NoCalibrationError):
-        Gallery.build(people, encoder="another/512")
+        Gallery.build(people, yardstick=Yardstick("another/512"))
 
 
 @pytest.mark.parametrize("shape", [(1, 127), (1, 129), (0, DIMENSION), (2, 3, DIMENSION)])
@@ -118,25 +119,29 @@ def test_a_probe_of_the_wrong_shape_is_refused(shape: tuple[int, ...]) -> None:
 def test_a_large_gallery_is_its_own_yardstick() -> None:
     random = np.random.default_rng(10)
     centres = make_centres(600, random)
-    gallery = Gallery.build(enrolled(centres[:300], random), cohort_min=300)
+    gallery = Gallery.build(enrolled(centres[:300], random))
     assert gallery.calibration is not None
     assert (gallery.calibration.source, gallery.calibration.strangers) == ("gallery", 300)
     verdicts = [match.verdict for match in gallery.match_batch([picture(c, random) for c in centres[300:]])]
     assert verdicts.count("match") <= 5
 
 
-def test_a_doors_part_knows_only_its_people_with_the_wholes_thresholds() -> None:
+def test_a_door_knows_only_its_people_with_the_wholes_thresholds() -> None:
     random = np.random.default_rng(11)
     centres = make_centres(40, random)
     whole = Gallery.build(enrolled(centres, random))
-    part = whole.part({"p3", "p7", "nobody"})
-    assert part.person_ids == ("p3", "p7")
-    assert part.calibration is whole.calibration
-    assert part.match(centres[3:4]).person_id == "p3"
-    assert part.match(centres[5:6]).verdict == "unknown"
-    assert part.confirms("p7", centres[7:8])
-    assert len(whole.part(set())) == 0
-    assert whole.part(set()).match(centres[3:4]) == NOBODY
+    mine, nobody = np.zeros(40, np.bool_), np.zeros(40, np.bool_)
+    mine[[3, 7]] = True
+    tracks = [centres[3:4], centres[5:6], centres[7:8], centres[5:6], centres[3:4]]
+    found = whole.match_batch(tracks, [mine, mine, mine, None, nobody])
+    assert [match.person_id for match in found] == ["p3", None, "p7", "p5", None]
+    assert found[4].verdict == "unknown"
+    # The neighbours of a part are its own: as if nobody else were enrolled, with the same thresholds.
+    alone = Gallery.build(
+        [one for one in enrolled(centres, np.random.default_rng(11)) if one.person_id in ("p3", "p7")],
+        calibration=whole.calibration,
+    )
+    assert alone.match(centres[3:4]).verdict == found[0].verdict
 
 
 def test_a_card_is_confirmed_by_its_owners_face_only() -> None:

@@ -82,8 +82,13 @@ class PaperJournal:
 class NamedFaces:
     """The first number of a template says whose it is: 1 the resident, 2 somebody unsure, else nobody."""
 
-    def identify(self, estate: str, passages: Sequence[Floats]) -> list[tuple[Recognition, str | None]]:
+    takes_templates = True
+
+    def identify(
+        self, estate: str, passages: Sequence[Floats], groups: Sequence[str]
+    ) -> list[tuple[Recognition, str | None]]:
         assert estate == ESTATE
+        assert len(groups) == len(passages)
         return [self._one(passage) for passage in passages]
 
     @staticmethod

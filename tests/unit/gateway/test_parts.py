@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Sequence
@@ -21,9 +22,11 @@ from gateway.loop import Loop, LoopSilentError
 from gateway.matching.encoder import EncodeResult
 from gateway.matching.gallery import Gallery
 from gateway.matching.templates import DLIB_ENCODER, StoredTemplate, stored_template
+from gateway.matching.yardstick import default_yardstick
 from gateway.photographs import Photographer
 from gateway.recents import Recents, Seen
 from gateway.recognition import Galleries, GalleryKeeper
+from gateway.roster import CHANGES_REMEMBERED, EstateRoster, Item
 from gateway.uplink import LinkState
 
 NOON = datetime(2026, 9, 1, 4, tzinfo=UTC)
@@ -120,6 +123,19 @@ class Cupboard:
         return len(self.people)
 
 
+def someone(person: str, *groups: str) -> Item:
+    rights = [{"group": group, "from": "2026-01-01T00:00:00Z"} for group in groups]
+    return Item("person", person, 1, json.dumps({"rights": rights}).encode())
+
+
+def rosters(*estates: str) -> dict[str, EstateRoster]:
+    """Estates in which ann has to do with the north door."""
+    made = {estate: EstateRoster(estate) for estate in estates}
+    for roster in made.values():
+        roster.apply([someone("ann", "north")], 1)
+    return made
+
+
 def vector(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((1, 128)).astype(np.float32)
 
@@ -127,15 +143,18 @@ def vector(seed: int) -> np.ndarray:
 def test_galleries_are_built_when_the_vault_or_the_rate_changes_and_not_otherwise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    vault, galleries, rates = Cupboard(), Galleries(), {"e": 0.003, "f": 0.003}
-    keeper = GalleryKeeper(vault, lambda: rates, galleries.put)
+    vault, galleries, rates = Cupboard(), Galleries(rosters("e", "f")), {"e": 0.003, "f": 0.003}
+    keeper = GalleryKeeper(vault, lambda: rates, galleries.put, default_yardstick())
     keeper.step()
     keeper.step()
     assert vault.reads == 2
     vault.people.append(stored_template("ann", vector(1), DLIB_ENCODER))
     keeper.step()
     assert galleries.sizes() == {"e": 1, "f": 0}
-    assert galleries.identify("e", [vector(1), vector(9)]) == [("match", "ann"), ("unknown", None)]
+    assert galleries.identify("e", [vector(1), vector(9)], ["north"] * 2) == [
+        ("match", "ann"),
+        ("unknown", None),
+    ]
 
     def refuse(*_: object, **_given: object) -> Gallery:
         raise ValueError("nothing says from which score a face of so few may open at this rate")
@@ -143,21 +162,48 @@ def test_galleries_are_built_when_the_vault_or_the_rate_changes_and_not_otherwis
     monkeypatch.setattr(Gallery, "build", refuse)
     rates["e"] = 0.000001
     keeper.step()
-    assert galleries.identify("e", [vector(1)]) == [("unavailable", None)]
+    assert galleries.identify("e", [vector(1)], ["north"]) == [("unavailable", None)]
 
 
 def test_without_a_gallery_or_with_a_fault_in_it_a_face_is_answered_by_asking_for_a_card(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    galleries = Galleries()
-    assert galleries.identify("e", [vector(1)]) == [("unavailable", None)]
+    galleries = Galleries(rosters("e"))
+    assert galleries.identify("e", [vector(1)], ["north"]) == [("unavailable", None)]
 
-    def fault(_self: Gallery, _tracks: Sequence[object]) -> list[object]:
+    def fault(_self: Gallery, _tracks: Sequence[object], _allowed: Sequence[object]) -> list[object]:
         raise MemoryError
 
     monkeypatch.setattr(Gallery, "match_batch", fault)
     galleries.put("e", Gallery.build([stored_template("ann", vector(1), DLIB_ENCODER)]))
-    assert galleries.identify("e", [vector(1), vector(2)]) == [("unavailable", None)] * 2
+    assert galleries.identify("e", [vector(1), vector(2)], ["north"] * 2) == [("unavailable", None)] * 2
+
+
+def test_a_door_knows_whoever_has_to_do_with_its_group_and_hears_of_changes() -> None:
+    roster = EstateRoster("e")
+    roster.apply([someone("ann", "north", "south"), someone("bob", "south")], 1)
+    galleries = Galleries({"e": roster})
+    people = [
+        stored_template(person, vector(seed), DLIB_ENCODER) for seed, person in ((1, "ann"), (2, "bob"))
+    ]
+    galleries.put("e", Gallery.build(people))
+
+    def found(group: str) -> list[str | None]:
+        return [person for _, person in galleries.identify("e", [vector(1), vector(2)], [group] * 2)]
+
+    assert found("north") == ["ann", None]
+    assert found("south") == ["ann", "bob"]
+    roster.apply([someone("bob", "north"), Item("person", "ann", 2, None)], 2)
+    assert found("north") == [None, "bob"]
+    assert found("south") == [None, None]
+    for version in range(3, CHANGES_REMEMBERED + 10):  # more than it remembers one by one
+        roster.apply([someone("carl", "north")], version)
+    roster.apply([someone("ann", "south")], version + 1)
+    for number in range(CHANGES_REMEMBERED + 1):
+        roster.apply([someone(f"p{number}")], version + 2)
+    assert found("south") == ["ann", None]
+    galleries.put("e", Gallery.build(people[1:]))
+    assert found("north") == [None, "bob"]
 
 
 class Pool:
