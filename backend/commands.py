@@ -8,6 +8,7 @@ import click
 import structlog
 
 from backend import settings as configuration
+from backend.approvals.commands import approval_rights
 from backend.cli import OneSentenceGroup, Tool, pass_tool
 from backend.db.commands import bootstrap, migrate
 from backend.identity.commands import gateway, principal
@@ -45,6 +46,7 @@ def serve(tool: Tool) -> None:
 for command in (
     bootstrap,
     migrate,
+    approval_rights,
     load_estates_command,
     import_command,
     principal,

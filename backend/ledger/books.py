@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
-from backend.ledger.chart import Chart, ChartAccount, read_chart
+from backend.ledger.chart import Chart, ChartAccount, Role, read_chart
 from backend.ledger.errors import ChartChangedError
 from backend.ledger.tables import account, book
 from backend.registry.tables import estate
@@ -19,12 +19,13 @@ DEFAULT_INCOME_CLASS = "non_tax_revenue"
 
 
 def open_books(connection: Connection, now: datetime) -> None:
-    """Give the city and every estate its book, and a chart without any role the accounts of the software.
+    """Give the city and every estate its book, and the chart accounts for roles that it does not have yet.
 
     Safe to repeat, and at the same time as others.
     """
-    if not _chart(connection).codes:
-        load_chart(connection, read_chart())
+    codes = _chart(connection).codes
+    missing = [given for given in read_chart() if given.role is not None and given.role not in codes]
+    load_chart(connection, missing if codes else read_chart())
     estates = connection.execute(select(estate.c.estate_id).order_by(estate.c.estate_id)).scalars().all()
     rows: list[tuple[str, str | None]] = [(CITY_BOOK, None), *((name, name) for name in estates)]
     values = [
@@ -35,20 +36,20 @@ def open_books(connection: Connection, now: datetime) -> None:
 
 
 def load_chart(connection: Connection, accounts: Sequence[ChartAccount]) -> None:
-    """Add accounts, and give known ones the names of the configuration.
+    """Add accounts, and give known ones the names of the configuration, and a role where they had none.
 
     Raises:
-        ChartChangedError: a known account would get another kind or role.
+        ChartChangedError: a known account would get another kind, or another role than it has.
     """
     known = {row.account_code: row for row in connection.execute(select(account))}
     for given in accounts:
         before = known.get(given.code)
-        if before is not None and (before.kind, before.role) != (given.kind, given.role):
+        if before is not None and (before.kind != given.kind or before.role not in (None, given.role)):
             raise ChartChangedError(given.code)
-        names = {"name_zh": given.name_zh, "name_en": given.name_en}
+        names = {"name_zh": given.name_zh, "name_en": given.name_en, "role": given.role}
         connection.execute(
             insert(account)
-            .values(account_code=given.code, kind=given.kind, role=given.role, **names)
+            .values(account_code=given.code, kind=given.kind, **names)
             .on_conflict_do_update(index_elements=[account.c.account_code], set_=names)
         )
 
@@ -56,7 +57,7 @@ def load_chart(connection: Connection, accounts: Sequence[ChartAccount]) -> None
 def chart_of(connection: Connection, now: datetime) -> Chart:
     """The accounts as the database has them; opens the books where that has not happened yet."""
     chart = _chart(connection)
-    if not chart.codes:
+    if not set(Role) <= set(chart.codes):
         open_books(connection, now)
         chart = _chart(connection)
     return chart

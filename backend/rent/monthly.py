@@ -15,13 +15,13 @@ from backend.identity.principal import Principal
 from backend.identity.service import check_role
 from backend.ledger import books, service
 from backend.ledger.rules import Dimensions
+from backend.ledger.vouchers import Occasion
 from backend.registry.rules import local_day
 from backend.rent import vouchers
 from backend.rent.receipts import lock_accounts, use_prepaid
 from backend.rent.rules import ChargeLine, Term, TermKind, charge_lines
 from backend.rent.settings import RentSettings
 from backend.rent.tenancies import carried_of, charged_count, estate_ids, next_tenancies, terms_of
-from backend.rent.vouchers import Occasion
 
 _INSERT_CHARGES = text("""
     INSERT INTO rent_charge (charge_id, household_id, tenancy_id, unit_id, amount_fen, estate_id, month,

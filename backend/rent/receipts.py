@@ -11,13 +11,13 @@ from sqlalchemy import ARRAY, Connection, Uuid, bindparam, insert, select, text
 
 from backend.ledger import books, service
 from backend.ledger.rules import Dimensions, NewEntry
+from backend.ledger.vouchers import Occasion
 from backend.registry.rules import local_day
 from backend.rent import vouchers
 from backend.rent.allocation import Part, allocate
 from backend.rent.errors import AmountNotPositiveError
 from backend.rent.statement import open_charges, prepaid_payments
 from backend.rent.tables import payment, payment_allocation, receipt_serial
-from backend.rent.vouchers import Occasion
 
 # Any number of ours: the second half of the key is the household.
 ACCOUNT_LOCK = 7_205_302

@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime
-from uuid import UUID
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import date
 
 from backend.ledger.chart import Chart, Role
 from backend.ledger.rules import Dimensions, Line, NewEntry, credit, debit, without_zeros
-from backend.rent.allocation import Due, Part
+from backend.ledger.vouchers import HELD_BY, Occasion, entry_of, paid
+from backend.rent.allocation import Part
 from backend.rent.rules import ChargeLine, LineKind
 
 RENT_CHARGED = "rent_charge"
 RECEIPT = "payment"
 PREPAID_USED = "prepaid_use"
 
-# Who holds the money of a payment, by the provider that took it.
-HELD_BY: Mapping[str, Role] = {"stripe": Role.HELD_BY_STRIPE}
-RECEIVABLE: Mapping[Due, Role] = {
-    Due.RENT: Role.RENT_RECEIVABLE,
-    Due.PROPERTY_FEE: Role.PROPERTY_FEE_RECEIVABLE,
-}
-UNCOLLECTED: Mapping[Due, Role] = {
-    Due.RENT: Role.RENT_FOR_TREASURY_UNCOLLECTED,
-    Due.PROPERTY_FEE: Role.PROPERTY_FEE_UNCOLLECTED,
-}
-COLLECTED: Mapping[Due, Role] = {
-    Due.RENT: Role.RENT_FOR_TREASURY_COLLECTED,
-    Due.PROPERTY_FEE: Role.PROPERTY_FEE_COLLECTED,
-}
 CHANNELS_ZH = {"wechat_pay": "微信支付", "alipay": "支付宝", "card": "银行卡"}
-
-
-@dataclass(frozen=True, slots=True)
-class Occasion:
-    """What every entry of one use case has in common."""
-
-    book_id: str
-    now: datetime
-    on: date
-    actor: str
-    principal_id: UUID | None
 
 
 def charge_entry(
@@ -54,7 +29,7 @@ def charge_entry(
     postings = list(without_zeros(postings))
     if not postings:
         return None
-    return _entry(occasion, RENT_CHARGED, key, f"应收{month:%Y年%m月}租金及费用", postings)
+    return entry_of(occasion, RENT_CHARGED, key, f"应收{month:%Y年%m月}租金及费用", postings)
 
 
 def receipt_entry(
@@ -79,27 +54,13 @@ def receipt_entry(
         credit(chart.code(Role.PREPAID_RENT), prepaid_fen, about),
     ]
     channel = CHANNELS_ZH.get(about.channel or "", about.channel)
-    return _entry(occasion, RECEIPT, key, f"收款 {receipt_number}（{channel}）", without_zeros(postings))
+    return entry_of(occasion, RECEIPT, key, f"收款 {receipt_number}（{channel}）", postings)
 
 
 def prepaid_entry(chart: Chart, occasion: Occasion, key: str, about: Dimensions, part: Part) -> NewEntry:
     """预收租金转入: money paid in advance pays a charge."""
     postings = [debit(chart.code(Role.PREPAID_RENT), part.amount_fen, about), *_paid(chart, about, part)]
-    return _entry(occasion, PREPAID_USED, key, f"预收租金抵付{part.charge.month:%Y年%m月}费用", postings)
-
-
-def _entry(occasion: Occasion, kind: str, key: str, summary_zh: str, lines: Iterable[Line]) -> NewEntry:
-    return NewEntry(
-        book_id=occasion.book_id,
-        event_kind=kind,
-        event_key=key,
-        effective_on=occasion.on,
-        posted_at=occasion.now,
-        summary_zh=summary_zh,
-        lines=tuple(lines),
-        actor=occasion.actor,
-        principal_id=occasion.principal_id,
-    )
+    return entry_of(occasion, PREPAID_USED, key, f"预收租金抵付{part.charge.month:%Y年%m月}费用", postings)
 
 
 def _charge_line(chart: Chart, about: Dimensions, line: ChargeLine) -> tuple[Line, Line]:
@@ -119,6 +80,4 @@ def _charge_line(chart: Chart, about: Dimensions, line: ChargeLine) -> tuple[Lin
 def _paid(chart: Chart, about: Dimensions, part: Part) -> Iterable[Line]:
     here = replace(about, unit_id=part.charge.unit_id)
     for due, fen in part.split.items():
-        yield credit(chart.code(RECEIVABLE[due]), fen, here)
-        yield debit(chart.code(UNCOLLECTED[due]), fen, here)
-        yield credit(chart.code(COLLECTED[due]), fen, here)
+        yield from paid(chart, here, due, fen)

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from backend.ledger.chart import Chart, Role, read_chart
-from backend.ledger.rules import Dimensions, NewEntry, check
+from backend.ledger import vouchers as common
+from backend.ledger.chart import Role
+from backend.ledger.rules import Dimensions, NewEntry, credit, debit
 from backend.ledger.service import REVERSAL
 from backend.rent import vouchers
 from backend.rent.allocation import Due, OpenCharge, Part
 from backend.rent.rules import ChargeLine, LineKind
+from tests.unit.money.voucher_page import CHANNEL, CHART, NAMES, documented, hold, holders
 
-DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "vouchers.md"
 MONTH, DAY = date(2026, 11, 1), date(2026, 11, 3)
-CHART = Chart({role: account.code for account in read_chart() for role in [account.role] if role is not None})
-NAMES = {account.code: account.name_zh for account in read_chart()}
 ABOUT = Dimensions("pengjiang-1", None, UUID(int=1), "wechat_pay")
-OCCASION = vouchers.Occasion("pengjiang-1", datetime(2026, 11, 3, tzinfo=UTC), DAY, "test", None)
+OCCASION = common.Occasion("pengjiang-1", datetime(2026, 11, 3, tzinfo=UTC), DAY, "test", None)
 CHARGE = OpenCharge(UUID(int=2), UUID(int=3), MONTH, DAY, {Due.RENT: 900, Due.PROPERTY_FEE: 70}, 0, 0)
 PART = Part(CHARGE, 970, {Due.RENT: 900, Due.PROPERTY_FEE: 70})
+PROPOSAL = UUID(int=9)
+# Different amounts, so that no two rows can be exchanged unseen.
+EACH_DUE = {word: 1000 + 7**place for place, word in enumerate(common.DUES)}
 
 
 def line(kind: LineKind, fen: int) -> ChargeLine:
     return ChargeLine(kind, MONTH, date(2026, 12, 1), fen, 0, kind.value)
 
 
-def charge() -> tuple[NewEntry, Mapping[str, int]]:
+def receipt(provider: str = "stripe") -> NewEntry:
+    return vouchers.receipt_entry(CHART, OCCASION, f"{provider}:1", provider, "SJ-1", ABOUT, [PART], 5)
+
+
+def test_a_charge_is_as_documented() -> None:
     lines = [
         line(LineKind.RENT, 1000),
         line(LineKind.RELIEF, -300),
@@ -40,57 +43,91 @@ def charge() -> tuple[NewEntry, Mapping[str, int]]:
     ]
     entry = vouchers.charge_entry(CHART, OCCASION, "key", MONTH, ABOUT, lines)
     assert entry is not None
-    return entry, {"rent": 1000, "relief": 300, "subsidy": 20, "property_fee": 7}
+    hold(entry, {"rent": 1000, "relief": 300, "subsidy": 20, "property_fee": 7})
 
 
-def receipt() -> tuple[NewEntry, Mapping[str, int]]:
-    entry = vouchers.receipt_entry(CHART, OCCASION, "stripe:pi_1", "stripe", "SJ-1", ABOUT, [PART], 5)
-    return entry, {"amount": 975, "rent": 900, "property_fee": 70, "prepaid": 5}
+@pytest.mark.parametrize("provider", sorted(common.HELD_BY))
+def test_a_receipt_is_as_documented_wherever_the_money_is(provider: str) -> None:
+    hold(receipt(provider), {"amount": 975, "rent": 900, "property_fee": 70, "prepaid": 5}, provider)
 
 
-def prepaid() -> tuple[NewEntry, Mapping[str, int]]:
+def test_prepaid_rent_is_used_as_documented() -> None:
     entry = vouchers.prepaid_entry(CHART, OCCASION, "key", ABOUT, PART)
-    return entry, {"amount": 970, "rent": 900, "property_fee": 70}
+    hold(entry, {"amount": 970, "rent": 900, "property_fee": 70})
 
 
-EXAMPLES = {vouchers.RENT_CHARGED: charge, vouchers.RECEIPT: receipt, vouchers.PREPAID_USED: prepaid}
+def test_what_is_paid_is_unpaid_by_its_mirror() -> None:
+    for word in common.DUES:
+        lines = common.paid(CHART, ABOUT, word, 5)
+        assert common.unpaid(CHART, ABOUT, word, 5) == tuple(one.mirrored() for one in lines)
 
 
-def documented() -> dict[str, list[tuple[str, str, str, str]]]:
-    """The rows of each event's table: side, code, name, amount."""
-    found: dict[str, list[tuple[str, str, str, str]]] = {}
-    for text in DOCUMENT.read_text("utf-8").splitlines():
-        if heading := re.match(r"## (\w+) · ", text):
-            rows = found.setdefault(heading[1], [])
-        elif row := re.match(r"\| ([借贷]) \| (\S+) \| (.+) \| (\w+) \|$", text):
-            rows.append((row[1], row[2], row[3], row[4]))
-    return found
+def test_a_write_off_and_its_recovery_are_as_documented() -> None:
+    dues = [(ABOUT, word, fen) for word, fen in EACH_DUE.items()]
+    hold(common.write_off_entry(CHART, OCCASION, PROPOSAL, dues), EACH_DUE)
+    recovery = common.recovery_entry(CHART, OCCASION, PROPOSAL, "SJ-2", dues)
+    assert recovery.event_key == f"{PROPOSAL}:SJ-2"
+    hold(recovery, EACH_DUE)
 
 
-def test_every_event_has_its_table_and_every_table_its_event() -> None:
-    assert set(documented()) == {*EXAMPLES, REVERSAL}
+def test_a_remittance_is_as_documented_and_found_by_its_number() -> None:
+    parts = {"rent": 1000, "late_fee": 30, "damage": 200, "interest": 4}
+    entry = common.remittance_entry(CHART, OCCASION, "JK-0001", ABOUT, parts)
+    assert entry.event_key == "JK-0001"
+    hold(entry, {**parts, "amount": 1234})
 
 
-@pytest.mark.parametrize("event", sorted(EXAMPLES))
-def test_the_documented_entry_is_the_one_that_is_built(event: str) -> None:
-    entry, amounts = EXAMPLES[event]()
-    check(entry)
-    assert entry.event_kind == event
-    built = [
-        ("借" if line.debit_fen else "贷", line.account_code, line.debit_fen + line.credit_fen)
-        for line in entry.lines
-    ]
-    assert built == [(side, code, amounts[amount]) for side, code, _, amount in documented()[event]]
+def test_what_was_collected_for_companies_is_paid_on_as_documented() -> None:
+    parts = {"property_fee": 70, "utilities": 9}
+    hold(common.paid_on_entry(CHART, OCCASION, "FK-1", ABOUT, parts), {**parts, "amount": 79})
+
+
+def test_money_of_the_subsidy_fund_is_as_documented() -> None:
+    hold(common.subsidy_received_entry(CHART, OCCASION, "B-1", ABOUT, 20), {"amount": 20})
+
+
+@pytest.mark.parametrize("kind", common.PAIR_KINDS)
+def test_an_entry_between_two_accounts_is_as_documented(kind: str) -> None:
+    hold(common.pair_entry(CHART, OCCASION, kind, "B-1", ABOUT, 5, "wechat"), {"amount": 5}, "wechat")
+
+
+def test_a_manual_entry_has_the_rows_that_were_agreed_on_and_no_table() -> None:
+    lines = [debit("1001", 5), debit("1002", 0), credit("1002", 5)]
+    entry = common.manual_entry(OCCASION, PROPOSAL, "更正", lines)
+    assert entry.lines == (lines[0], lines[2])
+    assert (entry.event_kind, entry.event_key) == (common.MANUAL, str(PROPOSAL))
+    assert documented()[common.MANUAL] == documented()[REVERSAL] == []
+
+
+def test_every_kind_of_the_builders_here_has_its_place_on_the_page() -> None:
+    kinds = {
+        *common.PAIR_KINDS, common.WRITTEN_OFF, common.RECOVERED, common.REMITTED, common.PAID_ON,
+        common.SUBSIDY_RECEIVED, common.MANUAL, REVERSAL, vouchers.RENT_CHARGED, vouchers.RECEIPT,
+        vouchers.PREPAID_USED,
+    }  # fmt: skip
+    assert kinds <= set(documented())
+
+
+def test_the_two_sides_of_every_table_can_agree() -> None:
+    for kind, rows in documented().items():
+        assert {row.side for row in rows} in ({"借", "贷"}, set()), kind
 
 
 def test_the_document_names_the_accounts_as_the_chart_does() -> None:
-    rows = [row for rows in documented().values() for row in rows]
-    assert {(code, name) for _, code, name, _ in rows} <= set(NAMES.items())
+    rows = {(row.code, row.name) for rows in documented().values() for row in rows if row.code != CHANNEL}
+    assert rows <= set(NAMES.items())
+    assert set(holders().values()) <= set(NAMES.items())
+
+
+def test_the_document_puts_the_money_where_the_software_does() -> None:
+    assert {who: CHART.code(role) for who, role in common.HELD_BY.items()} == {
+        who: code for who, (code, _) in holders().items()
+    }
 
 
 def test_every_role_of_the_chart_is_used_by_a_documented_entry() -> None:
-    used = {code for rows in documented().values() for _, code, _, _ in rows}
-    assert used == {CHART.code(role) for role in Role}
+    used = {row.code for rows in documented().values() for row in rows} | {c for c, _ in holders().values()}
+    assert used - {CHANNEL} == {CHART.code(role) for role in Role}
 
 
 def test_a_charge_of_nothing_but_nil_lines_has_no_entry() -> None:
@@ -99,7 +136,7 @@ def test_a_charge_of_nothing_but_nil_lines_has_no_entry() -> None:
 
 
 def test_units_come_from_the_charges_and_the_channel_from_the_payment() -> None:
-    entry, _ = receipt()
+    entry = receipt()
     assert [line.about.unit_id for line in entry.lines] == [None, *[CHARGE.unit_id] * 6, None]
     assert {line.about.channel for line in entry.lines} == {"wechat_pay"}
     assert "SJ-1" in entry.summary_zh

@@ -1,0 +1,1 @@
+"""Two people: what one proposes, another approves, and PostgreSQL holds both to it."""
