@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+import uuid
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Protocol
 
 import msgspec
 
+from estate.config import SettingsError
+from gateway.alarms import ALARMS, AlarmBook
 from gateway.answers import Outbox
 from gateway.broker import Broker
 from gateway.cases import Joiners
@@ -18,7 +21,9 @@ from gateway.city import City, SecretStore, card_key_name
 from gateway.clock import GatewayClock
 from gateway.counters import Counters
 from gateway.devices import DeviceBook
-from gateway.drivers.native import NativeDriver
+from gateway.drivers import Address, Driver, DriverContext
+from gateway.drivers.choice import Drivers, known_drivers
+from gateway.drivers.commands import Command
 from gateway.faces import face_yardstick
 from gateway.inspection import Inspector
 from gateway.intake import Intake
@@ -27,6 +32,7 @@ from gateway.journal_keeper import JournalKeeper
 from gateway.journal_store import JournalStore
 from gateway.loop import Loop
 from gateway.metrics import MetricsServer
+from gateway.panels.care import DeviceCare
 from gateway.photographs import Photographer
 from gateway.pipeline import Pipeline
 from gateway.recents import Recents, Seen
@@ -34,7 +40,7 @@ from gateway.recognition import Galleries, GalleryKeeper, TemplateSource
 from gateway.records import keys_of
 from gateway.roster import RosterBook
 from gateway.roster_store import RosterStore
-from gateway.service import CLOCKS_NOTE, TIME_NOTE, Parts, Service
+from gateway.service import ALARMS_NOTE, CLOCKS_NOTE, TIME_NOTE, Parts, Service
 from gateway.settings import Settings, broker_address
 
 JOURNAL_FILE, ROSTER_FILE = "journal.db", "roster.db"
@@ -63,6 +69,7 @@ def assemble(settings: Settings, *, vault: VaultParts | None, photographer: Phot
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     loop, counters, rules = Loop(), Counters(), settings.rules
     recents, devices, yardstick = Recents(), DeviceBook(), face_yardstick(settings)
+    alarms = AlarmBook(lambda: str(uuid.uuid4()))
 
     roster_store = RosterStore(folder / ROSTER_FILE)
     estates = settings.gateway.estates
@@ -70,7 +77,7 @@ def assemble(settings: Settings, *, vault: VaultParts | None, photographer: Phot
     galleries = Galleries(rosters.estates, yardstick.encoder)
 
     journal_path = folder / JOURNAL_FILE
-    clock = GatewayClock(time.time, time.monotonic, _recall(journal_path, recents, devices))
+    clock = GatewayClock(time.time, time.monotonic, _recall(journal_path, recents, devices, alarms))
     journal = Journal(
         partial(JournalStore, journal_path), lambda done: loop.post(lambda: written(done)), clock.now_s
     )
@@ -78,12 +85,15 @@ def assemble(settings: Settings, *, vault: VaultParts | None, photographer: Phot
         journal_path, settings.journal.hours, journal, lambda: datetime.fromtimestamp(clock.now_s(), UTC)
     )
 
-    driver = NativeDriver(settings.broker.topic_root)
+    driver = _drivers(
+        settings, rosters, lambda address, message_id: care.opened(address, message_id, clock.now_s())
+    )
     broker = Broker(address, driver.filters(estates), loop, lambda: datetime.now(UTC))
     joiners = Joiners()
     out = Outbox(driver, broker.publish, rules.open_within_ms, counters)
+    care = DeviceCare(_sender(driver, broker), devices, rosters.estates, alarms, counters)
     pipeline = Pipeline(
-        intake=Intake(driver, rosters.estates, devices, recents, clock, rules, out, joiners, counters),
+        intake=Intake(driver, rosters.estates, devices, recents, clock, rules, out, joiners, counters, care),
         out=out,
         joiners=joiners,
         recents=recents,
@@ -136,6 +146,8 @@ def assemble(settings: Settings, *, vault: VaultParts | None, photographer: Phot
             keeper=keeper,
             clock=clock,
             devices=devices,
+            care=care,
+            alarms=alarms,
             photographer=photographer,
             gallery_keeper=gallery_keeper,
             city=city,
@@ -146,6 +158,40 @@ def assemble(settings: Settings, *, vault: VaultParts | None, photographer: Phot
     )
 
 
+def _drivers(settings: Settings, rosters: RosterBook, opening: Callable[[Address, str], None]) -> Drivers:
+    """The native driver, and every other one that has a section in the configuration or is built in.
+
+    Raises:
+        SettingsError: a section of a driver that is not installed, or options that it does not take.
+    """
+    known = known_drivers()
+    for name in settings.drivers:
+        if name not in known:
+            raise SettingsError("gateway.toml", f"drivers.{name}", "没有这个驱动 (no such driver)")
+    made: list[Driver] = []
+    for name, make in known.items():
+        context = DriverContext(
+            settings.broker.topic_root,
+            partial(rosters.estate_of, protocol=name),
+            settings.drivers.get(name, {}),
+        )
+        try:
+            made.append(make(context))
+        except (TypeError, ValueError) as error:
+            raise SettingsError("gateway.toml", f"drivers.{name}", str(error)) from error
+    return Drivers(made, rosters.protocol_of, opening)
+
+
+def _sender(drivers: Drivers, broker: Broker) -> Callable[[Address, Command], bool]:
+    """Gives a command to a device; False where its protocol has none such, or there is no connection."""
+
+    def send(address: Address, command: Command) -> bool:
+        sent = [broker.publish(topic, payload) for topic, payload in drivers.command(address, command)]
+        return bool(sent) and all(sent)
+
+    return send
+
+
 def _kept_keys(vault: SecretStore | None, estates: Iterable[str]) -> dict[str, bytes]:
     if vault is None:
         return {}
@@ -153,7 +199,7 @@ def _kept_keys(vault: SecretStore | None, estates: Iterable[str]) -> dict[str, b
     return {estate: key for estate, key in kept.items() if key is not None}
 
 
-def _recall(journal_path: Path, recents: Recents, devices: DeviceBook) -> float:
+def _recall(journal_path: Path, recents: Recents, devices: DeviceBook, alarms: AlarmBook) -> float:
     """Take up what the last run knew.
 
     Returns:
@@ -166,6 +212,8 @@ def _recall(journal_path: Path, recents: Recents, devices: DeviceBook) -> float:
             recents.set(keys_of(record), Seen.RECORDED)
         if offsets := store.note(CLOCKS_NOTE):
             devices.restore_clocks(_OFFSETS.decode(offsets))
+        if raised := store.note(ALARMS_NOTE):
+            alarms.restore(ALARMS.decode(raised))
         noted = float(store.note(TIME_NOTE) or 0)
     finally:
         store.close()

@@ -93,6 +93,10 @@ class DeviceClock(Struct):
         """An event's time by our clock."""
         return device_at_s + self.offset_s
 
+    def was_set(self) -> bool:
+        """The device has acknowledged that it took our time; True when the offset has moved noticeably."""
+        return self._move_to(0.0)
+
     def shift(self, step_s: float) -> None:
         """Our own clock was set by so much."""
         self.offset_s += step_s

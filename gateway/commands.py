@@ -22,6 +22,7 @@ from estate.logs import UndeterredStream, configure_logs
 from estate.processes import StartFailedError, die_with_current_parent
 from gateway.assembly import JOURNAL_FILE, assemble
 from gateway.counter import enrol_at_counter
+from gateway.drivers.command_line import drivers
 from gateway.enrolment import Refused
 from gateway.faces import open_vault, read_vault_key, start_photographer
 from gateway.health import HEALTH, Health
@@ -49,6 +50,7 @@ def gateway() -> None:
 
 
 gateway.add_command(vault)
+gateway.add_command(drivers)
 
 
 @gateway.command()

@@ -22,6 +22,8 @@ class Counters:
     no_roster: int = 0  # events that came before the first roster: not confirmed, sent again later
     unsent: int = 0  # answers that no connection would take
     set_aside: Counter[str] = field(default_factory=Counter)  # by reason
+    hints: int = 0  # said of a device on a topic that others may write, too
+    replies: int = 0  # devices' acknowledgements of commands
     batches: int = 0
 
     def values(self) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Door(Struct, frozen=True):
     name_zh: str = ""
     name_en: str = ""
     way: Literal["in", "out"] = "in"
+    protocol: str = "native"
 
     @property
     def face_only(self) -> bool:
@@ -46,6 +47,8 @@ class Policy(Struct, frozen=True):
 
     faces: bool = False
     liveness_waiver_until: date | None = None  # faces without a verdict are taken before this day
+    panels_match: bool = False  # panels with a roster of their own open by themselves
+    roster_lease_days: int = 7  # the longest a person stays on such a panel without being renewed
 
 
 class Person(Struct, frozen=True):
@@ -95,8 +98,25 @@ def _no_verdict(attempt: Attempt) -> bool:
     return attempt.credential == "face" and attempt.liveness is None and not waived
 
 
+def _by_face(attempt: Attempt) -> bool:
+    """Recognised by the face, whether here or by a panel's own match."""
+    return attempt.credential in ("face", "panel")
+
+
+def _taken(attempt: Attempt) -> bool:
+    """Whether the door takes the credential. A panel's own match: where the estate lets them."""
+    door = attempt.door
+    if door is None or attempt.credential != "panel":
+        return door is None or attempt.credential in door.credentials
+    return attempt.policy.panels_match and "face" in door.credentials
+
+
+def _consents(attempt: Attempt, person: Person) -> bool:
+    return person.face_consent and (attempt.credential == "face" or person.panel_consent)
+
+
 def _face(recognition: Recognition) -> _Later:
-    return lambda attempt, finding: finding.recognition == recognition and attempt.credential == "face"
+    return lambda attempt, finding: finding.recognition == recognition and _by_face(attempt)
 
 
 def _card(recognition: Recognition) -> _Later:
@@ -123,9 +143,9 @@ _HOW: tuple[tuple[Cause, _Early], ...] = (
     ),
     (
         causes.CREDENTIAL_NOT_TAKEN,
-        lambda attempt: attempt.door is not None and attempt.credential not in attempt.door.credentials,
+        lambda attempt: not _taken(attempt),
     ),
-    (causes.FACES_OFF, lambda attempt: attempt.credential == "face" and not attempt.policy.faces),
+    (causes.FACES_OFF, lambda attempt: _by_face(attempt) and not attempt.policy.faces),
     (causes.LIVENESS_FAILED, lambda attempt: attempt.credential == "face" and attempt.liveness == "spoof"),
     (causes.LIVENESS_MISSING, _no_verdict),
 )
@@ -137,7 +157,7 @@ _WHO: tuple[tuple[Cause, _Later], ...] = (
         causes.UNKNOWN_PERSON,
         # Also a match without a person: whom the vault still knows has left the roster.
         lambda attempt, finding: (
-            attempt.credential == "face"
+            _by_face(attempt)
             and finding.recognition != "unsure"
             and (finding.recognition != "match" or finding.person is None)
         ),
@@ -155,7 +175,7 @@ _WHO: tuple[tuple[Cause, _Later], ...] = (
     (
         causes.NO_CONSENT,
         lambda attempt, finding: (
-            attempt.credential == "face" and finding.person is not None and not finding.person.face_consent
+            _by_face(attempt) and finding.person is not None and not _consents(attempt, finding.person)
         ),
     ),
     (causes.WRONG_DOOR, _right("none")),
@@ -209,5 +229,6 @@ def right_at(person: Person, group: str, now_s: float) -> RightState:
 def _decided(cause: Cause, attempt: Attempt, person: Person | None) -> Decision:
     ask: tuple[str, ...] = ()
     if cause.outcome == "ask" and attempt.door is not None:
-        ask = tuple(sorted(attempt.door.credentials - {attempt.credential}))
+        used = {"face" if attempt.credential == "panel" else attempt.credential}
+        ask = tuple(sorted(attempt.door.credentials - used))
     return Decision(cause, person.person_id if person is not None else None, ask)

@@ -52,6 +52,8 @@ class Counts(Struct, frozen=True):
     no_roster: int
     unsent: int
     set_aside: dict[str, int]
+    hints: int
+    replies: int
     batches: int
     commits: int
     rows: int

@@ -16,6 +16,7 @@ from gateway.decision import Attempt, Decision
 from gateway.devices import DeviceBook
 from gateway.drivers import DeviceSign, DoorEvent, Driver, Rejected
 from gateway.journal_store import Entry
+from gateway.panels.care import SPEAKS_FOR_ANOTHER, DeviceCare
 from gateway.recents import Recents, Seen
 from gateway.records import SetAside, event_key, passage_key, passage_name
 from gateway.roster import EstateRoster
@@ -44,7 +45,9 @@ class Intake:
         out: Outbox,
         joiners: Joiners,
         counters: Counters,
+        care: DeviceCare | None = None,
     ) -> None:
+        self._care = care
         self._driver, self._rosters, self._devices, self._recents = driver, rosters, devices, recents
         self._clock, self._rules, self._out, self._counters = clock, rules, out, counters
         self._joiners = joiners
@@ -81,8 +84,10 @@ class Intake:
                     cases.append(case)
             elif isinstance(reading, DeviceSign):
                 self._sign(reading, now_s)
-            else:
+            elif isinstance(reading, Rejected):
                 self._set_aside(reading, now_s, batch)
+            elif self._care is not None:
+                self._care.take(reading, now_s)
         self._counters.messages += count
         return cases
 
@@ -109,6 +114,8 @@ class Intake:
         timing = device.clock.judge(event.at_s, now_s, self._rules.event_age_s_max)
         early = timing != "skewed" and device.clock.made_at_s(event.at_s) < self._started_s
         again = event.resent or early
+        if self._care is not None and (timing != "fresh" or event.verdict is not None):
+            self._care.attempt(event, roster, door, timing, now_s)
         attempt = Attempt(door, roster.policy, event.credential, today, timing, again, event.liveness)
         return Case(event, roster, attempt, passage, keys, now_s)
 
@@ -155,6 +162,8 @@ class Intake:
     def _set_aside(self, reading: Rejected, now_s: float, batch: Batch) -> None:
         self._counters.set_aside[reading.reason] += 1
         address = reading.address
+        if address is not None and reading.reason == SPEAKS_FOR_ANOTHER and self._care is not None:
+            self._care.spoke_for_another(address, now_s)
         if address is None or address.estate not in self._rosters:
             return  # nobody's topic, or not ours: counted, and nobody waits for us
         log.warning(
@@ -185,6 +194,8 @@ class Intake:
             self._devices.gone(device, now_s)
             return
         self._devices.heard(device, now_s)
+        if self._care is not None and (sign.contact is not None or sign.battery_percent is not None):
+            self._care.sign(sign, now_s)
         if sign.at_s is not None and device.clock.learn(sign.at_s, now_s):
             self._devices.clock_moved(device)
             log.warning(

@@ -21,7 +21,7 @@ FRAMES_MAX = 8
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[^\x00-\x1f\x7f]+\Z")]
 UtcTime: TypeAlias = Annotated[datetime, Meta(tz=True)]
 Outcome: TypeAlias = Literal["open", "deny", "ask", "none"]
-Credential: TypeAlias = Literal["face", "card"]
+Credential: TypeAlias = Literal["face", "card", "panel"]  # panel: matched by the device itself
 Liveness: TypeAlias = Literal["live", "spoof"]
 
 
@@ -61,6 +61,8 @@ class StatusMessage(Struct, frozen=True):
     v: Literal[1]
     state: Literal["online", "heartbeat", "offline"]
     at: UtcTime | None = None
+    contact: Literal["closed", "open", "forced", "held_open"] | None = None  # of the door leaf
+    battery_percent: Annotated[int, Meta(ge=0, le=100)] | None = None
 
 
 class AnswerItem(Struct, frozen=True, omit_defaults=True):

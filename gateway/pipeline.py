@@ -17,6 +17,7 @@ from gateway.answers import Outbox
 from gateway.cases import Batch, Case, DoorRules, Encoded, Faces, Joiners, Photographs, Reply, Writer
 from gateway.counters import Counters
 from gateway.decision import Door, Finding, before_recognition, decide, worth_recognising
+from gateway.drivers import PanelVerdict
 from gateway.intake import Intake
 from gateway.journal import Group
 from gateway.journal_store import Entry
@@ -138,15 +139,15 @@ class Pipeline:
     def _find(self, case: Case) -> Finding | None:
         """Whom a case is about, where no template has to be matched for it; None where one has to."""
         attempt, event = case.attempt, case.event
-        if case.recognition is not None:
-            return Finding(case.recognition)
-        if not worth_recognising(attempt):
-            return _NOBODY
+        if case.recognition is not None or not worth_recognising(attempt):
+            return Finding(case.recognition) if case.recognition is not None else _NOBODY
         if event.credential == "card":
             key = self._card_keys.get(event.address.estate)
             return case.roster.find_card(event.card, key, _door(case).group, case.received_s)
         if event.templates and not self._faces.takes_templates:
             return Finding("not_usable")
+        if event.verdict is not None:
+            return _find_by_panel(case, event.verdict)
         if not case.encoded and before_recognition(attempt) is None:
             return self._encode(case)
         # A late or repeated event opens nothing, so no encoder is kept busy with its photographs.
@@ -218,6 +219,13 @@ class Pipeline:
         for index, reply in enumerate(batch.replies):
             if reply.decision is not None and reply.event_id is not None and index not in batch.known:
                 self._out.answer(reply.address, reply.event_id, reply.decision)
+
+
+def _find_by_panel(case: Case, verdict: PanelVerdict) -> Finding:
+    """The device's own match: whom it means is for our roster to say."""
+    if verdict != "match":
+        return Finding(verdict)
+    return case.roster.find_person(case.event.person, _door(case).group, case.received_s)
 
 
 def _door(case: Case) -> Door:

@@ -11,12 +11,13 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from itertools import islice
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
 from gateway.decision import Door, Finding, Person, Policy, right_at
+from gateway.drivers import Address
 
 # More changes than this between two looks cost as much as looking at everybody.
 CHANGES_REMEMBERED = 1_000
@@ -39,12 +40,17 @@ class _Waiver(Struct, frozen=True):
     reason: str
 
 
+class _Panels(Struct, frozen=True):
+    roster_lease_days: Annotated[int, msgspec.Meta(ge=1, le=90)] = 7
+
+
 class _EstateDoc(Struct, frozen=True):
     name_zh: str
     name_en: str
     faces: bool
     liveness_waiver: _Waiver | None = None
     fpir: float | None = None
+    panels: _Panels | None = None  # none: the gateway decides, panels only send
 
 
 class _DoorDoc(Struct, frozen=True):
@@ -155,7 +161,12 @@ class EstateRoster:
             return
         doc = _ESTATE.decode(item.doc)
         self.waiver = doc.liveness_waiver
-        self.policy = Policy(doc.faces, doc.liveness_waiver.until if doc.liveness_waiver else None)
+        self.policy = Policy(
+            doc.faces,
+            doc.liveness_waiver.until if doc.liveness_waiver else None,
+            doc.panels is not None,
+            doc.panels.roster_lease_days if doc.panels is not None else 0,
+        )
         self.fpir, self.name_zh, self.name_en = doc.fpir, doc.name_zh, doc.name_en
 
     def _door(self, item: Item) -> None:
@@ -164,7 +175,14 @@ class EstateRoster:
             return
         doc = _DOOR.decode(item.doc)
         self.doors[item.id] = Door(
-            item.id, doc.group, frozenset(doc.credentials), doc.active, doc.name_zh, doc.name_en, doc.way
+            item.id,
+            doc.group,
+            frozenset(doc.credentials),
+            doc.active,
+            doc.name_zh,
+            doc.name_en,
+            doc.way,
+            doc.protocol,
         )
 
     def _person(self, item: Item) -> None:
@@ -198,6 +216,20 @@ class RosterBook:
         if anew:
             self.estates[estate] = EstateRoster(estate)
         self.estates[estate].apply(items, version)
+
+    def protocol_of(self, address: Address) -> str | None:
+        """The protocol of a device; None where no roster has it."""
+        roster = self.estates.get(address.estate)
+        door = roster.doors.get(address.device) if roster is not None else None
+        return door.protocol if door is not None else None
+
+    def estate_of(self, device: str, protocol: str) -> str | None:
+        """Whose a device of a protocol is; device ids are unique over all estates."""
+        for estate, roster in self.estates.items():
+            door = roster.doors.get(device)
+            if door is not None and door.protocol == protocol:
+                return estate
+        return None
 
     def take_card_key(self, estate: str, key: bytes) -> None:
         """Use this key for the estate's card references."""

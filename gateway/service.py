@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 
+from gateway.alarms import Alarm, AlarmBook
 from gateway.broker import Broker
 from gateway.city import City
 from gateway.clock import GatewayClock
@@ -20,12 +21,13 @@ from gateway.journal import Journal
 from gateway.journal_keeper import JournalKeeper
 from gateway.loop import Loop
 from gateway.metrics import MetricsServer
+from gateway.panels.care import DeviceCare
 from gateway.photographs import Photographer
 from gateway.pipeline import Pipeline
 from gateway.recognition import GalleryKeeper
 from gateway.roster_store import RosterStore
 
-CLOCKS_NOTE, TIME_NOTE = "device-clocks", "time"
+CLOCKS_NOTE, ALARMS_NOTE, TIME_NOTE = "device-clocks", "device-alarms", "time"
 TIME_NOTED_EVERY_S = 600.0
 FEW_MESSAGES = 32
 COMMIT_WAIT_S = 0.002
@@ -45,6 +47,8 @@ class Parts:
     keeper: JournalKeeper
     clock: GatewayClock
     devices: DeviceBook
+    care: DeviceCare
+    alarms: AlarmBook
     photographer: Photographer
     gallery_keeper: GalleryKeeper | None
     city: City
@@ -62,6 +66,7 @@ class Service:
         self._due_s = float("inf")
         self._next_second_s = self._next_note_s = 0.0
         self._kept_clocks = parts.devices.clocks()
+        self._kept_alarms: list[Alarm] = parts.alarms.raised()
 
     def run(self, started: Callable[[], None] = lambda: None) -> bool:
         """Serve until `stop`; True when it ended as it should.
@@ -133,6 +138,7 @@ class Service:
         parts = self._parts
         parts.broker.tick(now_s)
         parts.devices.find_silent(parts.clock.now_s())
+        parts.care.tick(parts.clock.now_s())
         if now_s >= self._next_note_s:
             # A box that boots without a clock goes on from here, also where nobody has come by for days.
             self._next_note_s = now_s + TIME_NOTED_EVERY_S
@@ -141,8 +147,16 @@ class Service:
         clocks = parts.devices.clocks()
         if clocks != self._kept_clocks:
             self._kept_clocks = clocks
-            doc = msgspec.json.encode(clocks).decode()
-            parts.journal.do(lambda store: store.put_note(CLOCKS_NOTE, doc))
+            self._keep(CLOCKS_NOTE, clocks)
+        alarms = parts.alarms.raised()
+        if alarms != self._kept_alarms:
+            self._kept_alarms = alarms
+            self._keep(ALARMS_NOTE, alarms)
+
+    def _keep(self, name: str, value: object) -> None:
+        """Have it over a restart."""
+        doc = msgspec.json.encode(value).decode()
+        self._parts.journal.do(lambda store: store.put_note(name, doc))
 
     def _begin_stop(self) -> None:
         self._stopping = True

@@ -89,6 +89,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     doors: DoorsSection = DoorsSection()
     faces: FacesSection = FacesSection()
     metrics: MetricsSection = MetricsSection()
+    drivers: dict[str, dict[str, str | int | float | bool]] = {}
 
     @property
     def state_folder(self) -> Path:

@@ -57,7 +57,7 @@ class Door(Entry, frozen=True):
     group: Id | None = None
     building: Id | None = None
     way: Literal["in", "out"] = "in"
-    protocol: Literal["native"] = "native"
+    protocol: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,31}$")] = "native"  # a driver of the gateway's
     active: bool = True
 
     @property

@@ -12,7 +12,8 @@ from datetime import datetime
 
 import msgspec
 
-from gateway.drivers import Address, DeviceSign, DoorEvent, Reading, Rejected
+from gateway.drivers import Address, DeviceSign, DoorEvent, DriverContext, Message, Reading, Rejected
+from gateway.drivers.commands import Command
 from gateway.messages import (
     PAYLOAD_BYTES_MAX,
     TEMPLATE_BYTES,
@@ -48,6 +49,15 @@ class NativeDriver:
         self._encode = msgspec.json.Encoder().encode
         self._places: dict[str, tuple[Address, str] | None] = {}
 
+    @classmethod
+    def make(cls, context: DriverContext) -> NativeDriver:
+        """With the topic root of the configuration."""
+        return cls(context.root)
+
+    def owns(self, topic: str) -> bool:
+        """Whether a topic is under our root."""
+        return topic.startswith(self._prefix)
+
     def filters(self, estates: Iterable[str]) -> list[str]:
         """Each estate's events and status messages."""
         return [f"{self._root}/{estate}/+/{way}" for estate in estates for way in ("event", "status")]
@@ -67,11 +77,12 @@ class NativeDriver:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError, ValueError):
             return _unreadable(address, payload)
         alive = sign.state != "offline"
-        return DeviceSign(address, alive, _seconds(sign.at) if alive and sign.at is not None else None)
+        at_s = _seconds(sign.at) if alive and sign.at is not None else None
+        return DeviceSign(address, alive, at_s, sign.contact, sign.battery_percent)
 
     def write(
         self, address: Address, answers: Sequence[AnswerItem], recorded: Sequence[str]
-    ) -> list[tuple[str, bytes]]:
+    ) -> list[Message]:
         """One answer message, or several where there is much to say."""
         topic = f"{self._root}/{address.estate}/{address.device}/answer"
         return [
@@ -83,6 +94,14 @@ class NativeDriver:
             )
             for at in range(0, max(len(answers), len(recorded)), ITEMS_MAX)
         ]
+
+    def command(self, address: Address, command: Command) -> list[Message]:  # noqa: ARG002
+        """Native devices set their clocks by the network's time and keep no roster: none so far."""
+        return []
+
+    def opening_id(self, event_id: str) -> str | None:  # noqa: ARG002
+        """Native devices acknowledge no opening."""
+        return None
 
     def _event(self, address: Address, payload: bytes) -> Reading:
         message = self._events.decode(payload)

@@ -66,7 +66,7 @@ def test_a_door_without_a_group_belongs_to_its_building() -> None:
         ("estate.0.door.0.credentials", ["shout"], "credentials", "shout"),
         ("estate.0.door.0.building", "z", "door[0] (d1).building", "no such building"),
         ("estate.0.door.0.way", "up", "way", "up"),
-        ("estate.0.door.0.protocol", "telex", "protocol", "telex"),
+        ("estate.0.door.0.protocol", "Telex 7", "protocol", "regex"),
         ("estate.0.door.0.colour", "red", "door[0]", "colour"),
         ("estate.0.faces", {"enabled": True}, "faces.assessed_on", "assessment"),
         ("estate.0.faces", {"enabled": True, "assessed_on": "soon"}, "assessed_on", "date"),

@@ -1,0 +1,115 @@
+"""What somebody should look at, device by device: raised, repeated, cleared; the gateway owns them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from gateway.drivers import Address
+
+AlarmKind: TypeAlias = Literal[
+    "clock_skew",
+    "speaks_for_another",
+    "spoken_for",
+    "opening_unanswered",
+    "records_not_kept",
+    "opened_for_nobody",
+    "roster_differs",
+    "door_forced",
+    "door_held_open",
+    "battery_low",
+]
+ALARMS_MAX = 1_000  # kept in memory, cleared ones first to go
+# What happened once has no end of its own: it is over when it has not been repeated for so long.
+EVENTS: frozenset[AlarmKind] = frozenset(
+    {"speaks_for_another", "spoken_for", "opening_unanswered", "opened_for_nobody", "door_forced"}
+)
+EVENT_OVER_S = 3_600.0
+
+
+class Alarm(Struct, frozen=True):
+    """One alarm as it stands."""
+
+    alarm_id: str
+    estate: str
+    device: str
+    kind: AlarmKind
+    raised_at: datetime
+    repeated_at: datetime
+    times: int = 1
+    person: str | None = None
+    cleared_at: datetime | None = None
+
+
+ALARMS = msgspec.json.Decoder(list[Alarm])
+_Key: TypeAlias = tuple[Address, AlarmKind, str | None]
+
+
+class AlarmBook:
+    """The alarms of all devices; belongs to the loop.
+
+    Args:
+        new_id: names an alarm.
+    """
+
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self._new_id = new_id
+        self._raised: dict[_Key, Alarm] = {}
+        self._cleared: dict[str, Alarm] = {}
+        self._changed: dict[str, Alarm] = {}
+
+    def sound(self, address: Address, kind: AlarmKind, now_s: float, person: str | None = None) -> bool:
+        """Raise an alarm; whether it is a new one, and not one that stands already."""
+        key, now = (address, kind, person), datetime.fromtimestamp(now_s, UTC)
+        before = self._raised.get(key)
+        if before is None and len(self._raised) >= ALARMS_MAX:
+            return False
+        alarm = (
+            Alarm(self._new_id(), address.estate, address.device, kind, now, now, person=person)
+            if before is None
+            else msgspec.structs.replace(before, repeated_at=now, times=before.times + 1)
+        )
+        self._raised[key] = self._changed[alarm.alarm_id] = alarm
+        return before is None
+
+    def clear(self, address: Address, kind: AlarmKind, now_s: float, person: str | None = None) -> None:
+        """It is over."""
+        alarm = self._raised.pop((address, kind, person), None)
+        if alarm is not None:
+            over = msgspec.structs.replace(alarm, cleared_at=datetime.fromtimestamp(now_s, UTC))
+            self._cleared[over.alarm_id] = self._changed[over.alarm_id] = over
+            while len(self._cleared) > ALARMS_MAX:
+                del self._cleared[next(iter(self._cleared))]
+
+    def tick(self, now_s: float) -> None:
+        """End the events that were not repeated."""
+        for (address, kind, person), alarm in list(self._raised.items()):
+            if kind in EVENTS and now_s - alarm.repeated_at.timestamp() > EVENT_OVER_S:
+                self.clear(address, kind, now_s, person)
+
+    def raised(self) -> list[Alarm]:
+        """Those that stand."""
+        return list(self._raised.values())
+
+    def is_raised(self, address: Address, kind: AlarmKind) -> bool:
+        """Whether a device has one of this kind, about nobody in particular."""
+        return (address, kind, None) in self._raised
+
+    def changes(self) -> list[Alarm]:
+        """What has changed since this was last asked."""
+        changed, self._changed = self._changed, {}
+        return list(changed.values())
+
+    def everything(self) -> list[Alarm]:
+        """All that stand, and what ended lately."""
+        self._changed = {}
+        return [*self._cleared.values(), *self._raised.values()]
+
+    def restore(self, alarms: Iterable[Alarm]) -> None:
+        """What stood before the restart."""
+        for alarm in alarms:
+            self._raised[(Address(alarm.estate, alarm.device), alarm.kind, alarm.person)] = alarm

@@ -1,0 +1,1 @@
+"""Devices that take commands: their clocks, acknowledgements, and the rosters that some of them hold."""
