@@ -5,10 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import sqlite3
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO, cast
@@ -21,13 +18,13 @@ from estate.config import SettingsError
 from estate.logs import UndeterredStream, configure_logs
 from estate.processes import StartFailedError, die_with_current_parent
 from gateway.assembly import JOURNAL_FILE, assemble
-from gateway.counter import enrol_at_counter
 from gateway.drivers.command_line import drivers
-from gateway.enrolment import Refused
 from gateway.faces import open_vault, read_vault_key, start_photographer
 from gateway.health import HEALTH, Health
 from gateway.journal_store import JournalStore
+from gateway.kiosk.commands import enrol, enrol_many, kiosk
 from gateway.settings import read_settings
+from gateway.telling import CONFIG, told_plainly
 from gateway.vault_commands import vault
 
 SWITCH_INTERVAL_S = 0.0005  # how long a thread may keep Python's lock while the loop waits for it
@@ -35,22 +32,14 @@ SWITCH_INTERVAL_S = 0.0005  # how long a thread may keep Python's lock while the
 # of an event makes none, so it is looked for seldom, and never among what was there at the start.
 GARBAGE_THRESHOLDS = (50_000, 20, 50)
 
-CONFIG = click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("config/gateway.toml"),
-    show_default=True,
-    help="配置文件  |  the configuration",
-)
-
 
 @click.group()
 def gateway() -> None:
     """小区网关  |  The estate's gateway."""
 
 
-gateway.add_command(vault)
-gateway.add_command(drivers)
+for command in (vault, drivers, enrol, enrol_many, kiosk):
+    gateway.add_command(command)
 
 
 @gateway.command()
@@ -66,7 +55,7 @@ def run(config: Path, estates: str | None) -> None:
     configure_logs("gateway")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     settings = read_settings(config, estates.split(",") if estates is not None else None)
-    with _told_plainly(settings.state_folder):
+    with told_plainly(settings.state_folder):
         key = read_vault_key(settings)
         opened = open_vault(settings, key) if key is not None else None
         photographer = start_photographer(settings)
@@ -127,27 +116,6 @@ def devices(config: Path) -> None:
         click.echo(f"{one.estate}/{one.device}\t{one.state}\t{_when(one.since)}\t{offset}")
 
 
-@gateway.command("enrol")
-@CONFIG
-@click.option("--estate", required=True, help="小区  |  where the person lives")
-@click.option("--person", required=True, help="人员编号  |  the person's id")
-@click.argument(
-    "photos", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
-)
-def enrol_person(config: Path, estate: str, person: str, photos: tuple[Path, ...]) -> None:
-    """用一至五张照片登记人脸，照片不保留  |  Enrol a face from one to five photographs; none is kept."""
-    settings = read_settings(config, [estate])
-    with _told_plainly(settings.state_folder):
-        outcome = enrol_at_counter(settings, estate, person, [path.read_bytes() for path in photos])
-    if isinstance(outcome, Refused):
-        for reason in outcome.reasons:
-            click.echo(str(reason), err=True)
-        sys.exit(1)
-    click.echo(f"已登记，用了 {outcome.photos} 张照片  |  enrolled from {outcome.photos} photographs")
-    if outcome.more_recommended:
-        click.echo("照片越多认得越准，建议三张  |  three photographs recognise better")
-
-
 @gateway.group()
 def journal() -> None:
     """记录缓冲  |  The journal."""
@@ -161,7 +129,7 @@ def list_records(config: Path, limit: int, set_aside: bool) -> None:
     """最近的通行记录，最新的在前  |  The latest access records, newest first."""
 
     path = read_settings(config).state_folder / JOURNAL_FILE
-    with _told_plainly(path):
+    with told_plainly(path):
         store = JournalStore(path, read_only=True)
         try:
             if set_aside:
@@ -176,18 +144,6 @@ def list_records(config: Path, limit: int, set_aside: bool) -> None:
                 )
         finally:
             store.close()
-
-
-@contextmanager
-def _told_plainly(place: Path) -> Iterator[None]:
-    """A disk that does not play along is one sentence, not a trace."""
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        raise StartFailedError(
-            f"{place} 无法读写（{error}）；请检查磁盘空间和权限  |  "
-            f"{place} cannot be read or written ({error}): check the disk's space and rights"
-        ) from error
 
 
 def _ask_health(config: Path) -> tuple[bytes, Health]:

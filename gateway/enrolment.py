@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
@@ -42,9 +43,15 @@ class Refusal:
     photo: int | None = None
     resembles: str | None = None
 
+    @property
+    def told(self) -> tuple[str, str]:
+        """The sentence in Chinese and in English, naming the photograph it is about."""
+        if self.photo is None:
+            return self.zh, self.en
+        return f"照片 {self.photo}：{self.zh}", f"photograph {self.photo}: {self.en}"
+
     def __str__(self) -> str:
-        which = (f"照片 {self.photo}：", f"photograph {self.photo}: ") if self.photo is not None else ("", "")
-        return f"{which[0]}{self.zh}  |  {which[1]}{self.en}"
+        return "  |  ".join(self.told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,8 @@ def enrol(
     now: datetime,
     yardstick: Yardstick,
     fpir: float = FPIR,
+    apart: Collection[str] = (),
+    storing: AbstractContextManager[object] = nullcontext(),  # noqa: B008 (it keeps nothing)
 ) -> Enrolled | Refused:
     """Enrol a person. The photographs are used here and kept nowhere.
 
@@ -132,6 +141,8 @@ def enrol(
         yardstick: of the encoder that `encode` is.
         fpir: the estate's stated rate; somebody enrolled twice is searched for at the default one if that
             is laxer, for it is better to look at one more case.
+        apart: people who were found to be somebody else, however alike.
+        storing: held while the vault is searched and written, where several enrol at the same time.
     """
     state = consent(estate_id, person_id)
     if state != "live":
@@ -141,13 +152,14 @@ def enrol(
     views = _views_of_one_person(encode(list(photos)))
     if isinstance(views, Refused):
         return views
-    gallery = Gallery.build(vault.templates(estate_id), fpir=max(fpir, FPIR), yardstick=yardstick)
-    if (other := gallery.known_as(views, person_id)) is not None:
-        return Refused((_enrolled_as(other),))
-    # Encoding takes seconds; a consent withdrawn meanwhile has been heard by now.
-    if (state := consent(estate_id, person_id)) != "live":
-        return Refused((_CONSENT[state],))
-    vault.store(estate_id, person_id, views, yardstick.encoder, now)
+    with storing:
+        gallery = Gallery.build(vault.templates(estate_id), fpir=max(fpir, FPIR), yardstick=yardstick)
+        if (other := gallery.known_as(views, person_id, apart)) is not None:
+            return Refused((_enrolled_as(other),))
+        # Encoding takes seconds; a consent withdrawn meanwhile has been heard by now.
+        if (state := consent(estate_id, person_id)) != "live":
+            return Refused((_CONSENT[state],))
+        vault.store(estate_id, person_id, views, yardstick.encoder, now)
     return Enrolled(person_id, len(views))
 
 

@@ -72,6 +72,15 @@ class FacesSection(Struct, frozen=True, forbid_unknown_fields=True):
     cohort_file: str = ""  # templates of people who live elsewhere, to find thresholds with
 
 
+class KioskSection(Struct, frozen=True, forbid_unknown_fields=True):
+    """The enrolment page on the estate's LAN; port 0 is off."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    tls_certificate: str = ""
+    tls_key: str = ""
+
+
 class MetricsSection(Struct, frozen=True, forbid_unknown_fields=True):
     """Health and Prometheus metrics; port 0 is off."""
 
@@ -88,6 +97,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     journal: JournalSection = JournalSection()
     doors: DoorsSection = DoorsSection()
     faces: FacesSection = FacesSection()
+    kiosk: KioskSection = KioskSection()
     metrics: MetricsSection = MetricsSection()
     drivers: dict[str, dict[str, str | int | float | bool]] = {}
 
@@ -180,6 +190,11 @@ def _check(settings: Settings, source: str) -> None:
         refuse("broker.tls_ca_file", "本机以外的地址必须用 TLS (an address beyond this machine needs TLS)")
     if broker.password_file and not broker.username:
         refuse("broker.username", "有密码而没有用户名 (a password without a user name)")
+    kiosk = settings.kiosk
+    if bool(kiosk.tls_certificate) != bool(kiosk.tls_key):
+        refuse("kiosk.tls_key", "证书和私钥须一起填 (certificate and key go together)")
+    if kiosk.port and not is_loopback(kiosk.host) and not kiosk.tls_certificate:
+        refuse("kiosk.tls_certificate", "本机以外的地址必须用 TLS (an address beyond this machine needs TLS)")
     if not backend.url:
         return
     url = urlsplit(backend.url)

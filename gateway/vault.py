@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from gateway.duplicates import Duplicates
 from gateway.erasure import ERASURE_DECODER, Erasure, ErasureCertificate, certify
 from gateway.matching.templates import Floats, StoredTemplate, stored_template, stored_templates, unit_rows
 from gateway.sealing import KEY_BYTES, SealBrokenError, key_name, new_key, seal, unseal
@@ -103,6 +104,11 @@ class Vault:
         """What certificates of this vault are checked with, 32 bytes."""
         probe = Erasure("", self._vault_id, "", (), 0, "", datetime.fromtimestamp(0).astimezone())
         return certify(probe, self._signing_key).public_key
+
+    @property
+    def duplicates(self) -> Duplicates:
+        """Cases of one face under two names."""
+        return Duplicates(self._store)
 
     def data_version(self) -> int:
         """Another number whenever anything was written, by any process; costs microseconds."""
@@ -272,6 +278,12 @@ class Vault:
                 counts[table] = len(gone)
                 estates.update(row[0] for row in gone)
             person = str(whom["person"])
+            if _TEMPLATES in kinds:
+                connection.execute(
+                    "DELETE FROM duplicate WHERE :person IN (person, resembles) "
+                    "AND (:estate IS NULL OR estate = :estate)",
+                    whom,
+                )
             erasure = Erasure(
                 certificate_id=str(uuid.uuid4()),
                 vault_id=self._vault_id,

@@ -23,7 +23,7 @@ KEYS_FILE = "vault-keys.db"
 
 Whom = tuple[str, str]  # estate, person
 
-_IN_ROWS = ("template", "photograph", "erasure")
+_IN_ROWS = ("template", "photograph", "duplicate", "erasure")
 _IN_KEYS = ("meta", "data_key", "photograph_key", "secret")
 
 
@@ -146,6 +146,12 @@ def _copy(
                 "WHERE estate = ? AND person = ?",
                 sorted(whom),
             )
+        # What was settled about two faces is kept for as long as both are.
+        connection.execute(
+            "INSERT INTO main.duplicate SELECT * FROM rows.duplicate AS pair WHERE "
+            "EXISTS (SELECT 1 FROM main.template WHERE (estate, person) = (pair.estate, pair.person)) AND "
+            "EXISTS (SELECT 1 FROM main.template WHERE (estate, person) = (pair.estate, pair.resembles))"
+        )
         connection.execute("COMMIT")
     return people
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -14,25 +13,19 @@ import click
 import msgspec
 
 from estate.config import SettingsError
-from estate.processes import StartFailedError
 from gateway.assembly import ROSTER_FILE
+from gateway.duplicates import Finding, NoSuchCaseError
 from gateway.faces import VAULT_FILE, face_yardstick, open_vault, read_vault_key
 from gateway.gallery_report import own_report
 from gateway.matching.yardstick import NoCalibrationError
 from gateway.roster_store import RosterStore
 from gateway.sealing import KEY_BYTES, new_key
 from gateway.settings import Settings, read_settings
+from gateway.telling import CONFIG, told_plainly
 from gateway.vault import ErasureUnfinishedError, Vault, VaultKeyError
 from gateway.vault_backup import VaultExistsError, back_up, restore
 
-_CONFIG = click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("config/gateway.toml"),
-    show_default=True,
-    help="配置文件  |  the configuration",
-)
-_EXPECTED = (ErasureUnfinishedError, VaultKeyError, VaultExistsError, NoCalibrationError)
+_EXPECTED = (ErasureUnfinishedError, VaultKeyError, VaultExistsError, NoCalibrationError, NoSuchCaseError)
 
 
 @click.group()
@@ -41,7 +34,7 @@ def vault() -> None:
 
 
 @vault.command()
-@_CONFIG
+@CONFIG
 @click.option("--person", required=True, help="人员编号  |  the person's id")
 @click.option("--estate", default=None, help="只在此小区  |  only in this estate")
 @click.option("--reason", required=True, help="写入删除证明  |  stands on the certificate")
@@ -53,7 +46,7 @@ def erase(config: Path, person: str, estate: str | None, reason: str) -> None:
 
 
 @vault.command()
-@_CONFIG
+@CONFIG
 @click.option(
     "--new-key-file",
     required=True,
@@ -74,7 +67,7 @@ def rotate(config: Path, new_key_file: Path) -> None:
 
 
 @vault.command("back-up")
-@_CONFIG
+@CONFIG
 @click.option(
     "--folder",
     required=True,
@@ -92,14 +85,14 @@ def back_up_command(config: Path, folder: Path) -> None:
 
 
 @vault.command("restore")
-@_CONFIG
+@CONFIG
 @click.option("--rows", required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--keys", required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def restore_command(config: Path, rows: Path, keys: Path) -> None:
     """从备份恢复，仅限仍有有效同意的人  |  Restore from a backup, only people whose consent is live."""
     settings = read_settings(config)
     key = _vault_key(settings, config)
-    with _told_plainly(settings):
+    with told_plainly(settings.state_folder, *_EXPECTED):
         with closing(RosterStore(settings.state_folder / ROSTER_FILE)) as store:
             people = [
                 (estate, person)
@@ -118,7 +111,7 @@ def restore_command(config: Path, rows: Path, keys: Path) -> None:
 
 
 @vault.command()
-@_CONFIG
+@CONFIG
 @click.option("--estate", required=True, help="小区  |  the estate")
 def report(config: Path, estate: str) -> None:
     """人脸库识别报告，不含姓名  |  How well this estate's own people are recognised, without names."""
@@ -131,26 +124,45 @@ def report(config: Path, estate: str) -> None:
             click.echo(line)
 
 
+@vault.command()
+@CONFIG
+def cases(config: Path) -> None:
+    """一张脸登记在两人名下的案件，待核实的在前  |  One face under two names: cases, open ones first."""
+    with _opened(config) as (_, opened):
+        for case in opened.duplicates.all():
+            state = f"{case.decision} ({case.settled_by}: {case.reason})" if case.decision else "open"
+            found = case.found_at.astimezone().isoformat(" ", "minutes")
+            click.echo(
+                f"{case.case_id}\t{found}\t{case.estate_id}\t{case.person_id} = {case.resembles}?\t{state}"
+            )
+
+
+@vault.command()
+@CONFIG
+@click.argument("case_id")
+@click.option(
+    "--as",
+    "decision",
+    required=True,
+    type=click.Choice(["different", "same"]),
+    help="different：确是两人（如双胞胎），可登记；same：同一人，须先更正名册  |  "
+    "different: two people indeed, such as twins, both may be enrolled; same: the register is wrong",
+)
+@click.option("--by", required=True, help="谁核实的  |  who looked at both")
+@click.option("--reason", required=True, help="依据  |  how that was found")
+def settle(config: Path, case_id: str, decision: Finding, by: str, reason: str) -> None:
+    """核实一个案件  |  Write down what a human found about a case."""
+    with _opened(config) as (_, opened):
+        opened.duplicates.settle(case_id, decision, by, reason, datetime.now(UTC))
+    click.echo("已记录  |  noted")
+
+
 @contextmanager
 def _opened(config: Path) -> Iterator[tuple[Settings, Vault]]:
     settings = read_settings(config)
     key = _vault_key(settings, config)
-    with _told_plainly(settings), closing(open_vault(settings, key)) as opened:
+    with told_plainly(settings.state_folder, *_EXPECTED), closing(open_vault(settings, key)) as opened:
         yield settings, opened
-
-
-@contextmanager
-def _told_plainly(settings: Settings) -> Iterator[None]:
-    try:
-        yield
-    except _EXPECTED as error:
-        raise StartFailedError(str(error)) from error
-    except (sqlite3.Error, OSError) as error:
-        place = getattr(error, "filename", None) or settings.state_folder
-        raise StartFailedError(
-            f"{place} 无法读写（{error}）；请检查磁盘空间和权限  |  "
-            f"{place} cannot be read or written ({error}): check the disk's space and rights"
-        ) from error
 
 
 def _vault_key(settings: Settings, config: Path) -> bytes:

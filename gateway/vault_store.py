@@ -26,6 +26,12 @@ CREATE TABLE IF NOT EXISTS photograph (
     PRIMARY KEY (estate, person)
 );
 CREATE TABLE IF NOT EXISTS secret (name TEXT PRIMARY KEY, sealed BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS duplicate (
+    case_id TEXT PRIMARY KEY, estate TEXT NOT NULL, person TEXT NOT NULL, resembles TEXT NOT NULL,
+    found_at TEXT NOT NULL, operator TEXT NOT NULL,
+    settled_at TEXT, decision TEXT, settled_by TEXT, reason TEXT
+);
+CREATE UNIQUE INDEX IF NOT EXISTS duplicate_pair ON duplicate (estate, person, resembles);
 CREATE TABLE IF NOT EXISTS erasure (
     certificate_id TEXT PRIMARY KEY, person TEXT NOT NULL, body BLOB NOT NULL, signature BLOB
 );

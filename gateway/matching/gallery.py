@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -148,7 +148,7 @@ class Gallery:
         reached = scores_of_named(vector[None], self.rows, np.array([[place]]))[0, 0]
         return bool(reached >= self.calibration.threshold(np.atleast_2d(probes).shape[0]).confirm_min)
 
-    def known_as(self, views: Floats, person_id: str) -> str | None:
+    def known_as(self, views: Floats, person_id: str, apart: Collection[str] = ()) -> str | None:
         """Somebody else who is enrolled with this face already, or None.
 
         Unlike at the door, a second person nearby makes no doubt: it is for a human to look at.
@@ -156,12 +156,12 @@ class Gallery:
         Args:
             views: float32, shape (photos, dimension), photographs of one face.
             person_id: who it is said to be, left out of the search.
+            apart: people of whom a human has said that they are somebody else, such as a twin; left out.
         """
-        place = self._places.get(person_id)
-        if self.calibration is None or len(self) == (place is not None):
+        mask = np.array([other != person_id and other not in apart for other in self.person_ids], np.bool_)
+        if self.calibration is None or not mask.any():
             return None
-        exclude = np.array([place]) if place is not None else None
-        ranking = rank(fuse(views)[None], self.rows, exclude=exclude)
+        ranking = rank(fuse(views)[None], self.rows, allowed=[mask])
         if ranking.scores()[0] < self.calibration.threshold(len(views)).accept_min:
             return None
         return self.person_ids[int(ranking.best[0])]

@@ -16,6 +16,8 @@ PIXELS_MAX = 24_000_000
 # Nothing finer is needed: a face is encoded from 150 by 150 pixels.
 SIDE_MAX = 1600
 FORMATS = ("JPEG", "PNG")
+# Panels want a whole head, and take up to 1 MB; this is well below.
+PANEL_SIDE = 800
 # Pillow reports broken files by many kinds of error; all of them mean the same to a person.
 _BROKEN = (
     *(OSError, EOFError, ValueError, TypeError, SyntaxError, LookupError),
@@ -46,6 +48,22 @@ def open_photo(data: bytes) -> Pixels | Reason:
         return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
     except _BROKEN:
         return REASONS["damaged"]
+
+
+def panel_photograph(data: bytes) -> bytes:
+    """A photograph as door panels take it: upright, small, JPEG, with nothing else in the file.
+
+    Args:
+        data: a photograph that `open_photo` has opened before.
+    """
+    pixels = open_photo(data)
+    if isinstance(pixels, Reason):
+        raise ValueError(pixels.code)
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((PANEL_SIDE, PANEL_SIDE))
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=85)
+    return out.getvalue()
 
 
 def _header(data: bytes) -> Image.Image | Reason:

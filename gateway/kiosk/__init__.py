@@ -1,0 +1,1 @@
+"""Enrolment on the estate's LAN: a page and an interface served by the box itself."""
