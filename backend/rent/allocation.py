@@ -1,4 +1,4 @@
-"""What a payment pays for: the oldest charge first, within a charge rent before fees. Pure, in fen."""
+"""What a payment pays for: the oldest charge first, in it the order of the dues. Pure, in fen."""
 
 from __future__ import annotations
 
@@ -8,47 +8,64 @@ from datetime import date
 from enum import StrEnum
 from uuid import UUID
 
-from backend.rent.rules import RENT_LINES, LineKind
+from backend.rent.rules import LineKind
 
 
 class Due(StrEnum):
     """The collections that a charge is made of, each owed to somebody else; in the order they are paid."""
 
     RENT = "rent"
+    LATE_FEE = "late_fee"
     PROPERTY_FEE = "property_fee"
+    UTILITIES = "utilities"
+    DEPOSIT = "deposit"
+    DAMAGE = "damage"
+
+
+DUE_OF: Mapping[LineKind, Due] = {
+    LineKind.RENT: Due.RENT,
+    LineKind.RELIEF: Due.RENT,
+    LineKind.SUBSIDY: Due.RENT,
+    LineKind.SUBSIDY_CARRIED: Due.RENT,
+    LineKind.LATE_FEE: Due.LATE_FEE,
+    LineKind.PROPERTY_FEE: Due.PROPERTY_FEE,
+    LineKind.WATER: Due.UTILITIES,
+    LineKind.ELECTRICITY: Due.UTILITIES,
+    LineKind.GAS: Due.UTILITIES,
+    LineKind.DEPOSIT: Due.DEPOSIT,
+    LineKind.DAMAGE: Due.DAMAGE,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class OpenCharge:
-    """A charge that is not paid in full.
+    """A charge of which something is still owed.
 
     Attributes:
-        dues: what it is made of, in the order of `Due`; they add up to the charge.
-        paid_fen: what was paid towards it before.
-        payments: how many times that happened.
+        left: what is still owed, by due, in the order of `Due`; each above zero.
+        allocations: how often something was paid towards it before.
     """
 
     charge_id: UUID
     unit_id: UUID
     month: date
     due_on: date
-    dues: Mapping[Due, int]
-    paid_fen: int
-    payments: int
-
-    @property
-    def amount_fen(self) -> int:
-        """The whole charge."""
-        return sum(self.dues.values())
+    left: Mapping[Due, int]
+    allocations: int
 
     @property
     def left_fen(self) -> int:
         """What is still owed."""
-        return self.amount_fen - self.paid_fen
+        return sum(self.left.values())
 
-    def after(self, amount_fen: int) -> OpenCharge:
+    def after(self, paid: Mapping[Due, int]) -> OpenCharge:
         """The charge when that much more of it is paid."""
-        return replace(self, paid_fen=self.paid_fen + amount_fen, payments=self.payments + 1)
+        left = {due: fen - paid.get(due, 0) for due, fen in self.left.items()}
+        return replace(
+            self,
+            left={due: fen for due, fen in left.items() if fen},
+            allocations=self.allocations + len(paid),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +78,10 @@ class Part:
 
 
 def dues_of(lines: Iterable[tuple[str, int]]) -> dict[Due, int]:
-    """The dues of a charge from the kinds and amounts of its lines."""
+    """The dues of a charge from the kinds and amounts of its lines; a correction's may be below zero."""
     dues = dict.fromkeys(Due, 0)
     for kind, amount_fen in lines:
-        dues[Due.RENT if LineKind(kind) in RENT_LINES else Due.PROPERTY_FEE] += amount_fen
+        dues[DUE_OF[LineKind(kind)]] += amount_fen
     return {due: amount for due, amount in dues.items() if amount}
 
 
@@ -78,22 +95,21 @@ def allocate(amount_fen: int, charges: Sequence[OpenCharge]) -> tuple[tuple[Part
     for charge in sorted(charges, key=lambda charge: (charge.due_on, charge.month, charge.charge_id)):
         amount = min(left, charge.left_fen)
         if amount > 0:
-            parts.append(Part(charge, amount, split(charge.dues, charge.paid_fen, amount)))
+            parts.append(Part(charge, amount, split(charge.left, amount)))
             left -= amount
     return tuple(parts), left
 
 
-def split(dues: Mapping[Due, int], paid_fen: int, amount_fen: int) -> dict[Due, int]:
-    """Which dues the next `amount_fen` of a charge pays, when `paid_fen` of it is paid.
+def split(left: Mapping[Due, int], amount_fen: int) -> dict[Due, int]:
+    """Which dues the next `amount_fen` of a charge pays.
 
     Args:
         amount_fen: no more than is left of the charge.
     """
     found: dict[Due, int] = {}
-    begin = 0
-    for due, whole in dues.items():
-        covered = min(paid_fen + amount_fen, begin + whole) - max(paid_fen, begin)
-        if covered > 0:
+    for due, fen in left.items():
+        covered = min(fen, amount_fen)
+        if covered:
             found[due] = covered
-        begin += whole
+            amount_fen -= covered
     return found

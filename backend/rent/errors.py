@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from backend.errors import ExplainedError
+from backend.rent.quantities import in_words
 
 
 class MonthError(ExplainedError):
@@ -62,4 +65,130 @@ class TermExistsError(ExplainedError):
         super().__init__(
             f"这份租约从 {from_on} 起已有同类条款（{kind}）；请换一个起始日。",
             f"This tenancy has a term of that kind ({kind}) from {from_on} already; choose another day.",
+        )
+
+
+class TariffMissingError(ExplainedError):
+    """A plan or tier has no version for a day that is to be charged."""
+
+    code = "tariff_missing"
+
+    def __init__(self, name: str, day: date) -> None:
+        self.name, self.day = name, day
+        super().__init__(
+            f"标准“{name}”在 {day} 没有有效版本；请先录入再计租。",
+            f"There is no version of {name!r} for {day}; enter one before charging.",
+        )
+
+
+class TariffOverlapError(ExplainedError):
+    """Two versions would hold on the same day."""
+
+    code = "tariff_overlap"
+
+    def __init__(self, name: str, from_on: date) -> None:
+        self.name, self.from_on = name, from_on
+        super().__init__(
+            f"标准“{name}”从 {from_on} 起的版本与已有版本的日期重叠；请先给旧版本填截止日。",
+            f"The version of {name!r} from {from_on} overlaps another one; end that one first.",
+        )
+
+
+class DatesReversedError(ExplainedError):
+    """An end that does not lie behind its beginning."""
+
+    code = "dates_reversed"
+
+    def __init__(self, from_on: date, to_on: date) -> None:
+        self.from_on, self.to_on = from_on, to_on
+        super().__init__(
+            f"截止日 {to_on} 应晚于起始日 {from_on}。",
+            f"The end {to_on} has to be later than the beginning {from_on}.",
+        )
+
+
+class PriceError(ExplainedError):
+    """A price, area or share that is none."""
+
+    code = "price"
+
+    def __init__(self, what_zh: str, what_en: str, value: object) -> None:
+        self.value = value
+        super().__init__(
+            f"{what_zh}无效：{str(value)[:40]}。", f"The {what_en} is not valid: {str(value)[:40]}."
+        )
+
+
+class AreaUnknownError(ExplainedError):
+    """A plan by area, and nobody has measured the unit."""
+
+    code = "area_unknown"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "这套房按面积计租，但没有登记面积；请先登记。",
+            "This unit is charged by its area, and no area is registered; register it first.",
+        )
+
+
+class MeterUnknownError(ExplainedError):
+    """No meter of that number in that unit."""
+
+    code = "meter_unknown"
+
+    def __init__(self, serial: str) -> None:
+        self.serial = serial
+        super().__init__(
+            f"没有编号为“{serial[:40]}”的在用表具。", f"There is no meter {serial[:40]!r} in use."
+        )
+
+
+class MeterExistsError(ExplainedError):
+    """A meter of that number is there already."""
+
+    code = "meter_exists"
+
+    def __init__(self, serial: str) -> None:
+        self.serial = serial
+        super().__init__(f"表具“{serial[:40]}”已登记。", f"The meter {serial[:40]!r} is registered already.")
+
+
+class ReadingNegativeError(ExplainedError):
+    """A reading below zero, or above what the meter can show."""
+
+    code = "reading_range"
+
+    def __init__(self, hundredths: int, highest: int) -> None:
+        self.hundredths, self.highest = hundredths, highest
+        super().__init__(
+            f"读数应在 0 与 {in_words(highest)} 之间，现为 {in_words(hundredths)}。",
+            f"A reading lies between 0 and {in_words(highest)}; this is {in_words(hundredths)}.",
+        )
+
+
+class ReadingFallsError(ExplainedError):
+    """A reading below the one before it, or above the one behind it."""
+
+    code = "reading_falls"
+
+    def __init__(self, read_on: date, hundredths: int, other_on: date, other: int) -> None:
+        self.read_on, self.hundredths, self.other_on, self.other = read_on, hundredths, other_on, other
+        super().__init__(
+            f"{read_on} 的读数 {in_words(hundredths)} 与 {other_on} 的 {in_words(other)} 矛盾：读数不能变小。"
+            "表走满一圈请勾选“过零”，换表请用“换表”。",
+            f"The reading {in_words(hundredths)} of {read_on} contradicts {in_words(other)} of {other_on}: "
+            "readings never fall. Say so if the meter rolled over; a new meter is a replacement.",
+        )
+
+
+class ReadingExistsError(ExplainedError):
+    """The meter was read on that day already, with another figure."""
+
+    code = "reading_exists"
+
+    def __init__(self, read_on: date) -> None:
+        self.read_on = read_on
+        super().__init__(
+            f"{read_on} 已有读数；要改请注明更正。",
+            f"There is a reading of {read_on} already; mark the new one as a correction.",
         )

@@ -134,10 +134,10 @@ def use_prepaid(
         )
         about = Dimensions(row.estate_id, None, row.household_id, row.channel)
         for part in parts:
-            key = f"{row.payment_id}:{part.charge.charge_id}"
+            key = f"{row.payment_id}:{part.charge.charge_id}:{part.charge.allocations + 1}"
             entries.append(vouchers.prepaid_entry(chart, occasion, key, about, part))
             kept.append((row.payment_id, part))
-        paid = {part.charge.charge_id: part.amount_fen for part in parts}
+        paid = {part.charge.charge_id: part.split for part in parts}
         charges[row.household_id] = [
             charge.after(paid[charge.charge_id]) if charge.charge_id in paid else charge
             for charge in charges[row.household_id]
@@ -170,11 +170,15 @@ def _keep(
                 {
                     "payment_id": payment_id,
                     "charge_id": part.charge.charge_id,
-                    "allocation_no": part.charge.payments + 1,
-                    "amount_fen": part.amount_fen,
+                    "allocation_no": number,
+                    "due": due.value,
+                    "amount_fen": amount_fen,
                     "from_prepaid": from_prepaid,
                     "allocated_at": now,
                 }
                 for payment_id, part in parts
+                for number, (due, amount_fen) in enumerate(
+                    part.split.items(), start=part.charge.allocations + 1
+                )
             ],
         )

@@ -29,10 +29,18 @@ class LineKind(StrEnum):
     SUBSIDY = "subsidy"
     # What last month's subsidy had left over.
     SUBSIDY_CARRIED = "subsidy_carried"
+    LATE_FEE = "late_fee"
     PROPERTY_FEE = "property_fee"
+    WATER = "water"
+    ELECTRICITY = "electricity"
+    GAS = "gas"
+    DEPOSIT = "deposit"
+    # Found at hand-over, or asked for once (a lost key).
+    DAMAGE = "damage"
 
 
-RENT_LINES = frozenset({LineKind.RENT, LineKind.RELIEF, LineKind.SUBSIDY, LineKind.SUBSIDY_CARRIED})
+# What takes from the rent.
+OFFSETS = frozenset({LineKind.RELIEF, LineKind.SUBSIDY, LineKind.SUBSIDY_CARRIED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,7 @@ class ChargeLine:
     Attributes:
         amount_fen: what it adds to the charge; relief and subsidy are negative.
         carried_fen: the part of a subsidy that found no rent to offset.
+        corrects: it changes what was charged before; both amounts may then have either sign.
     """
 
     kind: LineKind
@@ -65,6 +74,7 @@ class ChargeLine:
     amount_fen: int
     carried_fen: int
     label_zh: str
+    corrects: bool = False
 
 
 @dataclass(frozen=True, slots=True)

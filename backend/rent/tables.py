@@ -1,4 +1,4 @@
-"""Tables of charges and of what was paid. Their guards stand in the migration `0002_rent.sql`."""
+"""Tables of charges and of what was paid. Their guards stand in `0002_rent.sql` and `0004_charges.sql`."""
 
 from sqlalchemy import (
     BigInteger,
@@ -14,6 +14,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 
 from backend.db import MOMENT, metadata
@@ -30,9 +31,12 @@ rent_term = Table(
     Column("to_on", Date),
     Column("monthly_fen", BigInteger),
     Column("share_permille", Integer),
+    Column("plan_id", Text),
+    Column("tier_id", Text),
     Column("label_zh", Text, nullable=False),
     Column("principal_id", Uuid),
     Column("created_at", MOMENT, nullable=False),
+    Column("ended_by", Uuid),
     UniqueConstraint("tenancy_id", "kind", "from_on"),
 )
 
@@ -65,6 +69,7 @@ rent_charge_line = Table(
     Column("amount_fen", BigInteger, nullable=False),
     Column("carried_fen", BigInteger, nullable=False),
     Column("label_zh", Text, nullable=False),
+    Column("corrects", Boolean, nullable=False, server_default=text("false")),
 )
 
 payment = Table(
@@ -88,11 +93,12 @@ payment = Table(
 payment_allocation = Table(
     "payment_allocation",
     metadata,
-    Column("payment_id", Uuid, ForeignKey("payment.payment_id"), primary_key=True),
+    Column("payment_id", Uuid, ForeignKey("payment.payment_id"), nullable=False),
     Column("charge_id", Uuid, ForeignKey("rent_charge.charge_id"), primary_key=True),
-    Column("allocation_no", SmallInteger, nullable=False),
+    Column("allocation_no", SmallInteger, primary_key=True),
+    Column("due", Text, nullable=False),
     Column("amount_fen", BigInteger, nullable=False),
     Column("from_prepaid", Boolean, nullable=False),
     Column("allocated_at", MOMENT, nullable=False),
-    UniqueConstraint("charge_id", "allocation_no"),
+    Index("payment_allocation_payment_id_idx", "payment_id"),
 )

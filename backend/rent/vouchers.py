@@ -7,29 +7,63 @@ from dataclasses import replace
 from datetime import date
 
 from backend.ledger.chart import Chart, Role
-from backend.ledger.rules import Dimensions, Line, NewEntry, credit, debit, without_zeros
-from backend.ledger.vouchers import HELD_BY, Occasion, entry_of, paid
-from backend.rent.allocation import Part
+from backend.ledger.rules import Dimensions, Line, NewEntry, credit, debit
+from backend.ledger.vouchers import DUES, HELD_BY, Occasion, entry_of, paid
+from backend.rent.allocation import DUE_OF, Part
 from backend.rent.rules import ChargeLine, LineKind
 
 RENT_CHARGED = "rent_charge"
 RECEIPT = "payment"
 PREPAID_USED = "prepaid_use"
 
-CHANNELS_ZH = {"wechat_pay": "微信支付", "alipay": "支付宝", "card": "银行卡"}
+CHANNELS_ZH = {
+    "wechat_pay": "微信支付",
+    "alipay": "支付宝",
+    "card": "银行卡",
+    "cash": "现金",
+    "bank_transfer": "银行转账",
+}
+_SUBSIDIES = frozenset({LineKind.SUBSIDY, LineKind.SUBSIDY_CARRIED})
 
 
 def charge_entry(
-    chart: Chart, occasion: Occasion, key: str, month: date, about: Dimensions, lines: Iterable[ChargeLine]
+    chart: Chart,
+    occasion: Occasion,
+    key: str,
+    summary_zh: str,
+    about: Dimensions,
+    lines: Iterable[ChargeLine],
 ) -> NewEntry | None:
     """应收: each line by its own pair of postings; None when every line is nil."""
     postings: list[Line] = []
     for line in lines:
-        postings += _charge_line(chart, about, line)
-    postings = list(without_zeros(postings))
-    if not postings:
-        return None
-    return entry_of(occasion, RENT_CHARGED, key, f"应收{month:%Y年%m月}租金及费用", postings)
+        if line.amount_fen:
+            postings += charge_line(chart, about, line)
+    return entry_of(occasion, RENT_CHARGED, key, summary_zh, postings) if postings else None
+
+
+def charge_line(chart: Chart, about: Dimensions, line: ChargeLine) -> tuple[Line, Line]:
+    """The pair of postings of a line that is not nil; one below zero takes from both accounts.
+
+    A subsidy moves what the household owes to the subsidy fund, so the fund stands where other lines have
+    the one whom the money is owed on to.
+    """
+    roles = DUES[DUE_OF[line.kind]]
+    owes = chart.code(roles.receivable)
+    owed_to = chart.code(Role.SUBSIDY_RECEIVABLE if line.kind in _SUBSIDIES else roles.uncollected)
+    if line.amount_fen > 0:
+        return debit(owes, line.amount_fen, about), credit(owed_to, line.amount_fen, about)
+    return debit(owed_to, -line.amount_fen, about), credit(owes, -line.amount_fen, about)
+
+
+def charge_summary(month: date) -> str:
+    """The words of a month's charge."""
+    return f"应收{month:%Y年%m月}租金及费用"
+
+
+def correction_summary(month: date) -> str:
+    """The words of a correction."""
+    return f"更正{month:%Y年%m月}租金及费用"
 
 
 def receipt_entry(
@@ -61,20 +95,6 @@ def prepaid_entry(chart: Chart, occasion: Occasion, key: str, about: Dimensions,
     """预收租金转入: money paid in advance pays a charge."""
     postings = [debit(chart.code(Role.PREPAID_RENT), part.amount_fen, about), *_paid(chart, about, part)]
     return entry_of(occasion, PREPAID_USED, key, f"预收租金抵付{part.charge.month:%Y年%m月}费用", postings)
-
-
-def _charge_line(chart: Chart, about: Dimensions, line: ChargeLine) -> tuple[Line, Line]:
-    fen = abs(line.amount_fen)
-    match line.kind:
-        case LineKind.RENT:
-            roles = (Role.RENT_RECEIVABLE, Role.RENT_FOR_TREASURY_UNCOLLECTED)
-        case LineKind.RELIEF:
-            roles = (Role.RENT_FOR_TREASURY_UNCOLLECTED, Role.RENT_RECEIVABLE)
-        case LineKind.SUBSIDY | LineKind.SUBSIDY_CARRIED:
-            roles = (Role.SUBSIDY_RECEIVABLE, Role.RENT_RECEIVABLE)
-        case LineKind.PROPERTY_FEE:
-            roles = (Role.PROPERTY_FEE_RECEIVABLE, Role.PROPERTY_FEE_UNCOLLECTED)
-    return debit(chart.code(roles[0]), fen, about), credit(chart.code(roles[1]), fen, about)
 
 
 def _paid(chart: Chart, about: Dimensions, part: Part) -> Iterable[Line]:

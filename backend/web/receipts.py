@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, cast, func, select
 
 from backend.rent.tables import payment, payment_allocation, rent_charge
 
@@ -60,10 +60,11 @@ def read_receipt(connection: Connection, which: ColumnElement[bool]) -> Receipt 
     if row is None:
         return None
     parts = connection.execute(
-        select(rent_charge.c.month, payment_allocation.c.amount_fen)
+        select(rent_charge.c.month, cast(func.sum(payment_allocation.c.amount_fen), BigInteger))
         .join(rent_charge, rent_charge.c.charge_id == payment_allocation.c.charge_id)
         .where(payment_allocation.c.payment_id == row.payment_id)
-        .order_by(rent_charge.c.month, payment_allocation.c.allocation_no)
+        .group_by(rent_charge.c.charge_id, rent_charge.c.month)
+        .order_by(rent_charge.c.month, rent_charge.c.charge_id)
     )
     return Receipt(
         payment_id=row.payment_id,

@@ -19,7 +19,13 @@ LINES_EN: Mapping[str, str] = {
     "relief": "Rent relief",
     "subsidy": "Subsidy",
     "subsidy_carried": "Subsidy carried over from last month",
+    "late_fee": "Late fee",
     "property_fee": "Property fee",
+    "water": "Water",
+    "electricity": "Electricity",
+    "gas": "Gas",
+    "deposit": "Deposit",
+    "damage": "Damage, or asked for once",
 }
 
 
@@ -61,6 +67,7 @@ class Charge:
     late: bool
     lines: tuple[Line, ...]
     paid_fen: int
+    taken_off_fen: int
     left_fen: int
 
 
@@ -175,6 +182,7 @@ def _charge(unpaid: UnpaidCharge, today: date) -> Charge:
         late=unpaid.due_on < today,
         lines=tuple(_line(line, unpaid.month) for line in unpaid.lines if line.amount_fen),
         paid_fen=unpaid.paid_fen,
+        taken_off_fen=unpaid.taken_off_fen,
         left_fen=unpaid.left_fen,
     )
 

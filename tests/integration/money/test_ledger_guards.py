@@ -224,7 +224,7 @@ def test_an_account_keeps_its_code_kind_and_role(database: Database, estates: ob
         "UPDATE account SET kind = 'expense' WHERE account_code = '1001'",
         "UPDATE account SET role = NULL WHERE role = 'prepaid_rent'",
         "DELETE FROM account",
-        "TRUNCATE account",
+        "TRUNCATE account CASCADE",
     )
     for sql in changes:
         with connect(database.owner_url) as owner, pytest.raises(errors.RestrictViolation):
@@ -306,7 +306,8 @@ def test_more_is_never_allocated_than_was_charged(
     with pytest.raises(kind):
         raw(
             "INSERT INTO payment_allocation SELECT payment_id, charge_id,"
-            f" {number}, {amount_fen}, false, now() FROM payment, rent_charge WHERE provider_ref = 'pi_2'"
+            f" {number}, {amount_fen}, false, now(), 'rent'"
+            " FROM payment, rent_charge WHERE provider_ref = 'pi_2'"
         )
 
 
@@ -318,7 +319,7 @@ def test_more_is_never_allocated_than_was_paid(
         " '2027-01-01', 0, '2027-01-15', 60000, NULL, now() FROM rent_charge"
     )
     allocate = (
-        "INSERT INTO payment_allocation SELECT payment_id, charge_id, 1, {}, false, now()"
+        "INSERT INTO payment_allocation SELECT payment_id, charge_id, 1, {}, false, now(), 'rent'"
         " FROM payment, rent_charge WHERE month = '2027-01-01'"
     )
     with pytest.raises(errors.CheckViolation):

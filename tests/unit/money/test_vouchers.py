@@ -19,7 +19,7 @@ from tests.unit.money.voucher_page import CHANNEL, CHART, NAMES, documented, hol
 MONTH, DAY = date(2026, 11, 1), date(2026, 11, 3)
 ABOUT = Dimensions("pengjiang-1", None, UUID(int=1), "wechat_pay")
 OCCASION = common.Occasion("pengjiang-1", datetime(2026, 11, 3, tzinfo=UTC), DAY, "test", None)
-CHARGE = OpenCharge(UUID(int=2), UUID(int=3), MONTH, DAY, {Due.RENT: 900, Due.PROPERTY_FEE: 70}, 0, 0)
+CHARGE = OpenCharge(UUID(int=2), UUID(int=3), MONTH, DAY, {Due.RENT: 900, Due.PROPERTY_FEE: 70}, 0)
 PART = Part(CHARGE, 970, {Due.RENT: 900, Due.PROPERTY_FEE: 70})
 PROPOSAL = UUID(int=9)
 # Different amounts, so that no two rows can be exchanged unseen.
@@ -40,10 +40,44 @@ def test_a_charge_is_as_documented() -> None:
         line(LineKind.RELIEF, -300),
         line(LineKind.SUBSIDY, -20),
         line(LineKind.PROPERTY_FEE, 7),
+        line(LineKind.LATE_FEE, 11),
+        line(LineKind.WATER, 13),
+        line(LineKind.ELECTRICITY, 17),
+        line(LineKind.GAS, 19),
+        line(LineKind.DEPOSIT, 23),
+        line(LineKind.DAMAGE, 29),
     ]
-    entry = vouchers.charge_entry(CHART, OCCASION, "key", MONTH, ABOUT, lines)
+    entry = vouchers.charge_entry(CHART, OCCASION, "key", "应收", ABOUT, lines)
     assert entry is not None
-    hold(entry, {"rent": 1000, "relief": 300, "subsidy": 20, "property_fee": 7})
+    hold(
+        entry,
+        {
+            "rent": 1000,
+            "relief": 300,
+            "subsidy": 20,
+            "property_fee": 7,
+            "late_fee": 11,
+            "utilities": 13 + 17 + 19,
+            "deposit": 23,
+            "damage": 29,
+        },
+    )
+
+
+def test_a_relief_and_a_subsidy_that_ended_retroactively_are_taken_back_as_documented() -> None:
+    lines = [line(LineKind.RELIEF, 300), line(LineKind.SUBSIDY, 20)]
+    entry = vouchers.charge_entry(CHART, OCCASION, "key", "更正", ABOUT, lines)
+    assert entry is not None
+    hold(entry, {"relief_back": 300, "subsidy_back": 20})
+
+
+@pytest.mark.parametrize("kind", sorted(set(LineKind)))
+def test_a_line_and_its_correction_leave_nothing(kind: LineKind) -> None:
+    there, back = (vouchers.charge_line(CHART, ABOUT, line(kind, fen)) for fen in (500, -500))
+    sums: dict[str, int] = {}
+    for one in (*there, *back):
+        sums[one.account_code] = sums.get(one.account_code, 0) + one.debit_fen - one.credit_fen
+    assert set(sums.values()) == {0}
 
 
 @pytest.mark.parametrize("provider", sorted(common.HELD_BY))
@@ -132,7 +166,7 @@ def test_every_role_of_the_chart_is_used_by_a_documented_entry() -> None:
 
 def test_a_charge_of_nothing_but_nil_lines_has_no_entry() -> None:
     lines = [ChargeLine(LineKind.SUBSIDY, MONTH, DAY, 0, 500, "x")]
-    assert vouchers.charge_entry(CHART, OCCASION, "key", MONTH, ABOUT, lines) is None
+    assert vouchers.charge_entry(CHART, OCCASION, "key", "应收", ABOUT, lines) is None
 
 
 def test_units_come_from_the_charges_and_the_channel_from_the_payment() -> None:

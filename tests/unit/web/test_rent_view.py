@@ -25,12 +25,12 @@ LIMIT_FEN = 2_000_000
 
 
 def unpaid(month: date, amount_fen: int, paid_fen: int = 0, lines: tuple[LineView, ...] = ()) -> UnpaidCharge:
-    return UnpaidCharge(UUID(int=month.month), month, month.replace(day=15), amount_fen, paid_fen, lines)
+    return UnpaidCharge(UUID(int=month.month), month, month.replace(day=15), amount_fen, paid_fen, 0, lines)
 
 
 def statement(*charges: UnpaidCharge) -> Statement:
     owed = sum(charge.left_fen for charge in charges)
-    return Statement(UUID(int=1), charges, owed, 0, ())
+    return Statement(UUID(int=1), charges, owed, 0, 0, ())
 
 
 OCTOBER, NOVEMBER = unpaid(date(2026, 10, 1), 80_000, 30_000), unpaid(date(2026, 11, 1), 80_000)

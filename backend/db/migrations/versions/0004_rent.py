@@ -14,10 +14,16 @@ ADD = "SELECT, INSERT"
 
 
 def upgrade() -> None:
-    for part in ("messaging",):
+    for part in ("messaging", "charges", "pricing"):
         path = resources.files("backend.db.migrations") / "sql" / f"0004_{part}.sql"
         guards.run(path.read_text(encoding="utf-8"))
+    for table in ("unit_area", "meter_reading"):
+        guards.run(guards.append_only(table), guards.grant(table, app=ADD))
     guards.run(
+        guards.grant("tariff", app=f"{ADD}, UPDATE (to_on)"),
+        guards.grant("relief_tier", app=f"{ADD}, UPDATE (to_on)"),
+        guards.grant("meter", app=f"{ADD}, UPDATE (removed_on)"),
+        f"GRANT UPDATE (ended_by) ON rent_term TO {guards.APP};",
         # Telephone numbers, and texts that name debts, are nothing for reports.
         guards.grant(
             "message_address", app=f"{ADD}, UPDATE (address, updated_at), DELETE", reader="SELECT (person_id)"
