@@ -54,7 +54,9 @@ def create_app(settings: BackendSettings) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     csrf = CSRFProtect(app)
     requests.install(app)
-    headers.install(app, settings.payments.checkout_origins, secure)
+    # A form may lead to the payment channel's page, or to an estate's enrolment desk.
+    elsewhere = (*settings.payments.checkout_origins, *sorted(set(settings.enrolment.kiosks.values())))
+    headers.install(app, elsewhere, secure)
     errors.install(app)
     identity_web.install(app)
     for blueprint in (health.blueprint, gateways.blueprint, payments.blueprint):

@@ -112,6 +112,14 @@ class NoticeSettings(Section, frozen=True):
     rights: Text
 
 
+class EnrolmentSettings(Section, frozen=True):
+    """Where faces are enrolled: on each estate's own box, never here."""
+
+    kiosks: dict[
+        str, Annotated[str, Meta(pattern=r"^https?://[^/]+$")]
+    ] = {}  # by estate, as browsers reach them
+
+
 class BackendSettings(Section, frozen=True):
     """The whole file."""
 
@@ -127,6 +135,7 @@ class BackendSettings(Section, frozen=True):
     worker: WorkerSettings = WorkerSettings()
     documents: DocumentSettings = DocumentSettings()
     messages: MessageSettings = MessageSettings()
+    enrolment: EnrolmentSettings = EnrolmentSettings()
     notice: NoticeSettings | None = None
     log_level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
 

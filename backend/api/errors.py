@@ -58,6 +58,7 @@ STATUS: dict[type[ExplainedError], int] = {
     payments.CheckoutUnknownError: 404,
     payments.ForeignHouseholdError: 403,
     registry.CardTakenError: 409,
+    registry.FaceNotAllowedError: 409,
     registry.UnitLetError: 409,
     registry.DoorElsewhereError: 409,
     registry.OlderNoticeError: 409,

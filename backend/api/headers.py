@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from flask import Flask, Response, request
 
 
-def install(app: Flask, checkout_origins: Sequence[str], secure: bool) -> None:
+def install(app: Flask, form_origins: Sequence[str], secure: bool) -> None:
     """Put the headers on every answer.
 
     Args:
-        checkout_origins: a form that starts a payment is redirected there, and browsers hold
-            `form-action` against redirects, too.
+        form_origins: where else forms may lead; one that starts a payment is redirected there, and
+            browsers hold `form-action` against redirects, too.
         secure: whether the site is served by https.
     """
     policy = "; ".join(
@@ -24,7 +24,7 @@ def install(app: Flask, checkout_origins: Sequence[str], secure: bool) -> None:
             "font-src 'self'",
             "connect-src 'self'",
             "manifest-src 'self'",
-            " ".join(("form-action 'self'", *checkout_origins)),
+            " ".join(("form-action 'self'", *form_origins)),
             "frame-ancestors 'none'",
             "base-uri 'none'",
         )

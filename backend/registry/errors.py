@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
 from backend.errors import ExplainedError
@@ -69,6 +70,26 @@ class GuardianNeededError(ExplainedError):
             "未满十四周岁，须由一位成年监护人同意，请补充监护人。",
             "Below 14 an adult guardian has to consent; name the guardian.",
         )
+
+
+class FaceNotAllowedError(ExplainedError):
+    """A face that may not be enrolled now."""
+
+    code = "face_not_allowed"
+
+    def __init__(self, estate_id: str, why: Literal["faces_off", "no_consent"]) -> None:
+        self.estate_id, self.why = estate_id, why
+        if why == "faces_off":
+            super().__init__(
+                f"小区 {estate_id} 未启用人脸，不能登记；请先完成影响评估并启用。",
+                f"Estate {estate_id} has not switched faces on; it needs its impact assessment first.",
+            )
+        else:
+            super().__init__(
+                "此人没有有效的人脸同意，不能登记；请先登记本人（未满十四周岁由监护人）的同意。",
+                "There is no consent in date to this person's face. Record the consent first, a guardian's "
+                "for a child below 14.",
+            )
 
 
 class OlderNoticeError(ExplainedError):
