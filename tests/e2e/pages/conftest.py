@@ -23,6 +23,8 @@ CHROMIUM_ARGUMENTS = [
     "--no-first-run",
     "--disable-component-update",
     "--disable-sync",
+    # A camera that shows a moving pattern.
+    "--use-fake-device-for-media-stream",
 ]
 
 

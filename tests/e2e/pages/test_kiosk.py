@@ -1,0 +1,80 @@
+"""The enrolment desk as a clerk meets it: opened from the city's page, a camera, files, and what goes wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+from werkzeug.serving import make_server
+
+from gateway.counter import Counter
+from gateway.kiosk.app import create_app
+from simulators.photos import photos
+from tests.integration.kiosk.conftest import CONSENTS, ESTATE_KEY, NOW_S, Box, ticket
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    made = Box(tmp_path)
+    made.roster(ann=CONSENTS)
+    return made
+
+
+@pytest.fixture
+def desk_url(box: Box) -> Iterator[str]:
+    with Counter(box.settings, roster_wait_s=0) as counter:
+        app = create_app(counter, lambda: {"e1": ESTATE_KEY}, lambda: NOW_S)
+        server = make_server("127.0.0.1", 0, app, threaded=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.port}"
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+
+def open_desk(page: Page, url: str) -> None:
+    """As the city's page does: a form on another site that carries the ticket."""
+    page.set_content(
+        f'<form method="post" action="{url}/enrol"><input name="ticket" value="{ticket("ann")}">'
+        "<button>go</button></form>"
+    )
+    page.get_by_role("button", name="go").click()
+    page.get_by_role("heading", name="陈某某").wait_for()
+
+
+def test_a_clerk_uses_the_camera_is_told_what_is_wrong_and_then_chooses_files(
+    browser: Browser, desk_url: str, box: Box
+) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, permissions=["camera"])
+    page = context.new_page()
+    open_desk(page, desk_url)
+    page.get_by_role("button", name="打开摄像头").click()
+    page.get_by_role("button", name="拍一张").click()
+    page.locator("#chosen img").wait_for()
+    page.get_by_role("button", name="登记").last.click()
+    page.get_by_role("alert").wait_for()
+    assert "没有找到人脸" in page.get_by_role("alert").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.set_input_files("#photos", [str(path) for path in photos().a[:3]])
+    assert page.locator("#chosen img").count() == 3
+    page.get_by_role("button", name="登记").last.click()
+    page.get_by_role("heading", name="登记成功").wait_for()
+    assert box.enrolled() == {"ann"}
+    context.close()
+
+
+def test_without_a_camera_files_can_still_be_chosen(browser: Browser, desk_url: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.add_init_script("navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('none'))")
+    open_desk(page, desk_url)
+    page.get_by_role("button", name="打开摄像头").click()
+    page.locator("#camera-failed").wait_for()
+    assert page.locator("#photos").is_visible()
+    context.close()
