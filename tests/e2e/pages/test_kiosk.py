@@ -1,4 +1,4 @@
-"""The enrolment desk as a clerk meets it: opened from the city's page, a camera, files, and what goes wrong."""
+"""The enrolment desk as a clerk meets it: from the city's page, a camera, files, and what goes wrong."""
 
 from __future__ import annotations
 
