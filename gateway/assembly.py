@@ -40,7 +40,7 @@ from gateway.recognition import Galleries, GalleryKeeper, TemplateSource
 from gateway.records import keys_of
 from gateway.roster import RosterBook
 from gateway.roster_store import RosterStore
-from gateway.service import ALARMS_NOTE, CLOCKS_NOTE, TIME_NOTE, Parts, Service
+from gateway.service import ALARMS_NOTE, CLOCKS_NOTE, Parts, Service
 from gateway.settings import Settings, broker_address
 
 JOURNAL_FILE, ROSTER_FILE = "journal.db", "roster.db"
@@ -109,7 +109,10 @@ def assemble(settings: Settings, *, vault: VaultParts | None, photographer: Phot
     def written(done: list[Group]) -> None:
         pipeline.written(done)
 
-    city = City(settings, journal_path, journal, roster_store, vault, devices, loop, rosters)
+    def hear_time(least_s: float, most_s: float) -> None:
+        loop.post(lambda: service.heed_city(least_s, most_s))
+
+    city = City(settings, journal_path, journal, roster_store, vault, devices, loop, rosters, hear_time)
     gallery_keeper = None
     if vault is not None:
         gallery_keeper = GalleryKeeper(
@@ -137,7 +140,7 @@ def assemble(settings: Settings, *, vault: VaultParts | None, photographer: Phot
         metrics = MetricsServer(
             settings.metrics.host, settings.metrics.port, lambda: loop.ask(inspector.look)
         )
-    return Service(
+    service = Service(
         Parts(
             loop=loop,
             broker=broker,
@@ -156,6 +159,8 @@ def assemble(settings: Settings, *, vault: VaultParts | None, photographer: Phot
             metrics=metrics,
         )
     )
+    keeper.on_time_reset = lambda: loop.post(service.forget_noted_time)
+    return service
 
 
 def _drivers(settings: Settings, rosters: RosterBook, opening: Callable[[Address, str], None]) -> Drivers:
@@ -214,7 +219,6 @@ def _recall(journal_path: Path, recents: Recents, devices: DeviceBook, alarms: A
             devices.restore_clocks(_OFFSETS.decode(offsets))
         if raised := store.note(ALARMS_NOTE):
             alarms.restore(ALARMS.decode(raised))
-        noted = float(store.note(TIME_NOTE) or 0)
+        return store.noted_time_s()
     finally:
         store.close()
-    return max(noted, records[0].received_at.timestamp() if records else 0.0)

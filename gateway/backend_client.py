@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +19,7 @@ from gateway.roster import Item, Kind
 
 BASE = "/api/gateway/v1"
 CONNECT_S, READ_S = 5.0, 15.0
+TIME_TOLD_WITHIN_S = 2.0
 
 T = TypeVar("T")
 
@@ -93,10 +97,18 @@ class BackendClient:
         url: http(s)://host[:port].
         credential: `<gateway id>.<secret>`.
         authority: of its certificate; None: the system's.
+        hear_time: told between how many seconds and how many the backend's clock is ahead of ours.
     """
 
-    def __init__(self, url: str, credential: str, authority: Path | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        credential: str,
+        authority: Path | None,
+        hear_time: Callable[[float, float], None] | None = None,
+    ) -> None:
         self._url = url.rstrip("/") + BASE
+        self._hear_time = hear_time
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {credential}"
         self._session.verify = str(authority) if authority is not None else True
@@ -144,6 +156,7 @@ class BackendClient:
         return _decoded(self._ask("GET", path, read_s, params=question), decoder)
 
     def _ask(self, method: str, path: str, read_s: float, **rest: Any) -> requests.Response:
+        asked_s = time.time()
         try:
             response = self._session.request(
                 method, self._url + path, timeout=(CONNECT_S, read_s), allow_redirects=False, **rest
@@ -151,10 +164,20 @@ class BackendClient:
         except requests.RequestException as error:
             raise BackendAwayError(type(error).__name__) from error
         if response.status_code in (200, 204):
+            self._tell_time(response.headers.get("Date", ""), asked_s, time.time())
             return response
         if response.status_code == 429 or response.status_code >= 500 or response.status_code < 400:
             raise BackendAwayError(f"HTTP {response.status_code}")
         raise BackendRefusedError(response.status_code, _reason(response))
+
+
+    def _tell_time(self, date: str, asked_s: float, answered_s: float) -> None:
+        """Pass on what the answer says of the time; a long poll's says too little, and an odd one nothing."""
+        if self._hear_time is None or not 0 <= answered_s - asked_s < TIME_TOLD_WITHIN_S:
+            return
+        with contextlib.suppress(ValueError):
+            said_s = parsedate_to_datetime(date).timestamp()
+            self._hear_time(said_s - answered_s, said_s + 1.0 - asked_s)  # told in whole seconds
 
 
 def _reason(response: requests.Response) -> str:

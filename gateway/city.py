@@ -51,6 +51,7 @@ class City:
         devices: DeviceBook,
         loop: Loop,
         rosters: RosterBook,
+        hear_time: Callable[[float, float], None],
     ) -> None:
         self._link = Link()
         self._forwarder: Forwarder | None = None
@@ -62,7 +63,7 @@ class City:
             return
         credential = backend_credential(settings)
         authority = Path(settings.backend.tls_ca_file) if settings.backend.tls_ca_file else None
-        client = partial(BackendClient, settings.backend.url, credential, authority)
+        client = partial(BackendClient, settings.backend.url, credential, authority, hear_time)
         reader = JournalStore(journal_path, read_only=True)
         self._forwarder = Forwarder(reader, client(), journal.mark, self._link, time.monotonic)
         journal.on_commit = self._forwarder.nudge

@@ -20,10 +20,15 @@ from gateway.decision import Timing
 AGREE_S = 2.0  # two differences within this are the same clock
 APART_S = 1.0  # and were received at least this far apart
 SKEW_ALARM_S = 5.0
+CITY_AGREE_S = 30.0  # our clock and the city's may differ by this much and both be right
 
 
 class GatewayClock:
-    """Seconds since 1970 that never run behind the newest record on this machine's disk.
+    """Seconds since 1970 that never run behind what this machine's disk says, unless somebody knows better.
+
+    A machine that boots without a clock goes on from the newest record. Where the city is reached, its
+    word counts more than the machine's clock and than the disk's: a clock that ran ahead once would
+    otherwise keep the future, and with it end rights that have an end date.
 
     Args:
         wall: the system's clock, `time.time`.
@@ -34,15 +39,33 @@ class GatewayClock:
     def __init__(self, wall: Callable[[], float], monotonic: Callable[[], float], floor_s: float) -> None:
         self._wall, self._monotonic = wall, monotonic
         self._floor_s, self._started_s = floor_s, monotonic()
+        self.city_ahead_s = 0.0  # of this machine's clock; 0 where they agree, or nobody has told
         self._ahead_s = self.now_s() - monotonic()
 
     def now_s(self) -> float:
         """The time now."""
-        return max(self._wall(), self._floor_s + self._monotonic() - self._started_s)
+        return max(self._wall() + self.city_ahead_s, self._noted_s())
 
     def behind_s(self) -> float:
-        """How far the system's clock lies behind the journal; 0 when it does not."""
-        return max(0.0, self._floor_s + self._monotonic() - self._started_s - self._wall())
+        """How far the system's clock lies behind what was noted; 0 when it does not."""
+        return max(0.0, self._noted_s() - self._wall() - self.city_ahead_s)
+
+    def heed_city(self, least_s: float, most_s: float) -> bool:
+        """The city's clock is ahead of the system's by between `least_s` and `most_s`.
+
+        Returns:
+            Whether our time was set back, so that what was noted has to be noted anew.
+        """
+        if least_s - CITY_AGREE_S <= 0 <= most_s + CITY_AGREE_S:
+            self.city_ahead_s = 0.0
+        elif not least_s - AGREE_S <= self.city_ahead_s <= most_s + AGREE_S:
+            self.city_ahead_s = (least_s + most_s) / 2
+        return self.behind_s() > CITY_AGREE_S and self.forget_noted()
+
+    def forget_noted(self) -> bool:
+        """Go by the clock alone, whatever the disk says."""
+        self._floor_s = 0.0
+        return True
 
     def step_s(self) -> float:
         """By how much our clock has been set since this was last asked; 0 where it just ran on.
@@ -52,6 +75,9 @@ class GatewayClock:
         ahead_s = self.now_s() - self._monotonic()
         step_s, self._ahead_s = ahead_s - self._ahead_s, ahead_s
         return step_s if abs(step_s) > AGREE_S else 0.0
+
+    def _noted_s(self) -> float:
+        return self._floor_s + self._monotonic() - self._started_s if self._floor_s else 0.0
 
 
 class DeviceClock(Struct):

@@ -107,6 +107,18 @@ def status(config: Path, as_json: bool) -> None:
         sys.exit(1)
 
 
+@gateway.command("reset-clock")
+@CONFIG
+def reset_clock(config: Path) -> None:
+    """本机时钟是对的：忘掉已记录的时间  |  This machine's clock is right: forget the time that was noted."""
+    path = read_settings(config).state_folder / JOURNAL_FILE
+    with _told_plainly(path):
+        store = JournalStore(path)
+        store.ask_time_reset()
+        store.close()
+    click.echo("网关将在几秒内改用本机时钟  |  the gateway goes by this machine's clock within seconds")
+
+
 @gateway.command()
 @CONFIG
 def devices(config: Path) -> None:

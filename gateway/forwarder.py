@@ -56,6 +56,7 @@ class Forwarder(threading.Thread):
         self._client, self._mark, self._link, self._monotonic = client, mark, link, monotonic
         self._position = self._store.forwarded_to()
         self._parked_at_s = monotonic()
+        self._parked_after = 0  # those up to here have had their turn
         self._news = threading.Event()
         self._stopped = threading.Event()
         self.forwarded = 0
@@ -159,8 +160,11 @@ class Forwarder(threading.Thread):
         if now_s - self._parked_at_s < PARKED_EVERY_S:
             return
         self._parked_at_s = now_s
-        waiting = self._store.parked(BATCH)
+        waiting = self._store.parked(self._parked_after, BATCH)
+        if not waiting.seqs and self._parked_after:
+            waiting = self._store.parked(0, BATCH)
         if waiting.seqs:
+            self._parked_after = waiting.seqs[-1]
             still = dict(self._send(waiting))
             accepted = tuple(seq for seq in waiting.seqs if seq not in still)
             self._mark(Forwarded(self._position, accepted_after_all=accepted))

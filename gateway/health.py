@@ -80,6 +80,7 @@ class Health(Struct, frozen=True):
     devices: list[DeviceReport]
     encoder: bool
     clock_behind_s: float
+    city_ahead_s: float
     counts: Counts
 
 
@@ -95,6 +96,7 @@ def find_alarms(
     estates: list[EstateHealth],
     skewed: list[str],
     clock_behind_s: float,
+    city_ahead_s: float,
 ) -> list[str]:
     """What somebody should look at, each as one sentence in Chinese and English."""
     found: list[str] = []
@@ -121,8 +123,15 @@ def find_alarms(
         )
     if clock_behind_s > 1:
         alarm(
-            f"本机时钟比记录落后 {clock_behind_s:.0f} 秒，权限照旧",
-            f"this machine's clock is {clock_behind_s:.0f} s behind the journal; rights are kept",
+            f"本机时钟比已记录的时间落后 {clock_behind_s:.0f} 秒，限期权限按已记录的时间判断；"
+            "若本机时钟才是对的，请运行 estate gateway reset-clock",
+            f"this machine's clock is {clock_behind_s:.0f} s behind the time that was noted; dated rights are "
+            "judged by the noted time; if the machine is right: estate gateway reset-clock",
+        )
+    if city_ahead_s:
+        alarm(
+            f"本机时钟与城市端相差 {-city_ahead_s:.0f} 秒，以城市端为准，请校时",
+            f"this machine's clock is {-city_ahead_s:.0f} s ahead of the city's, which is used; set it",
         )
     for conversation, state in sorted(backend.items()):
         if not state.ok:

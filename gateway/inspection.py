@@ -51,6 +51,7 @@ class Inspector:
             estates=estates,
             skewed=["/".join(address) for address in self.devices.skewed()],
             clock_behind_s=behind_s,
+            city_ahead_s=self.clock.city_ahead_s,
         )
         return Health(
             gateway=self.gateway_id,
@@ -68,6 +69,7 @@ class Inspector:
             devices=self.devices.reports(),
             encoder=self.photographer.available,
             clock_behind_s=round(behind_s, 3),
+            city_ahead_s=round(self.clock.city_ahead_s, 3),
             counts=Counts(
                 **self.counters.values(),
                 commits=self.journal.commits,

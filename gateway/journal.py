@@ -72,6 +72,7 @@ class Journal:
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._store: JournalStore | None = open_store()
         self._retry_at_s = 0.0  # monotonic
+        self._mark: Forwarded | None = None  # what the backend has answered and the disk has not taken yet
         self._taken = self._finished = (
             0  # entries; the loop counts the first, the journal's thread the second
         )
@@ -113,32 +114,38 @@ class Journal:
 
     def _run(self) -> None:
         held: list[Group] = []
-        others: list[Forwarded | Chore] = []
+        chores: list[Chore] = []
         closing = False
         while not closing:
-            closing = self._take(held, others)
-            if held and (closing or time.monotonic() >= self._retry_at_s):
+            closing = self._take(held, chores)
+            due = closing or time.monotonic() >= self._retry_at_s
+            if held and due:
                 self._commit(held)
-            self._others(others)
+            if self._mark is not None and due:
+                self._write_mark(self._mark)
+            self._do(chores)
         if held:
             self._report(held)
         if self._store is not None:
             self._store.close()
 
-    def _take(self, held: list[Group], others: list[Forwarded | Chore]) -> bool:
+    def _take(self, held: list[Group], chores: list[Chore]) -> bool:
         """Wait for jobs and take all there are; True when one of them says to close."""
         closing = False
         try:
             # After an error, what is held is tried again after a pause, with whatever has come till then.
-            wait_s = max(0.0, self._retry_at_s - time.monotonic()) if held else None
+            waits = held or self._mark is not None
+            wait_s = max(0.0, self._retry_at_s - time.monotonic()) if waits else None
             job = self._jobs.get(timeout=wait_s)
             while True:
                 if isinstance(job, Group):
                     held.append(job)
+                elif isinstance(job, Forwarded):
+                    self._mark = job if self._mark is None else self._mark.then(job)
                 elif job is None:
                     closing = True
                 else:
-                    others.append(job)
+                    chores.append(job)
                 job = self._jobs.get_nowait()
         except queue.Empty:
             return closing
@@ -183,21 +190,37 @@ class Journal:
         since = self.state.since or datetime.fromtimestamp(self._now_s(), UTC)
         self.state = JournalState(False, str(error), since)
         self._retry_at_s = time.monotonic() + RETRY_S
-        # A connection may be left unusable by an I/O error; a new one costs nothing here.
+        self._forget_connection()
+
+    def _forget_connection(self) -> None:
+        """A connection may be left unusable by an I/O error; a new one costs nothing here."""
         if self._store is not None:
             self._store.close()
             self._store = None
 
-    def _others(self, others: list[Forwarded | Chore]) -> None:
-        """Marks and housekeeping: doing them again loses nothing, so a failed one is left to its sender."""
-        for job in others:
+    def _write_mark(self, mark: Forwarded) -> None:
+        """Note what the backend has answered; kept, all of it together, until the disk has taken it.
+
+        Forgotten, a refused record in it would count as forwarded by the next mark, and be deleted.
+        """
+        try:
+            if self._store is None:
+                self._store = self._open_store()
+            self._store.mark(mark)
+        except sqlite3.Error as error:
+            log.warning("journal_mark_waits", reason=str(error), seq=mark.seq)
+            self._retry_at_s = time.monotonic() + RETRY_S
+            self._forget_connection()
+        else:
+            self._mark = None
+
+    def _do(self, chores: list[Chore]) -> None:
+        """Housekeeping: doing it again loses nothing, so a failed one is left to its sender."""
+        for chore in chores:
             if self._store is None:
                 break
             try:
-                if isinstance(job, Forwarded):
-                    self._store.mark(job)
-                else:
-                    job(self._store)
+                chore(self._store)
             except sqlite3.Error as error:
                 log.warning("journal_chore_failed", reason=str(error))
-        others.clear()
+        chores.clear()

@@ -50,6 +50,8 @@ class JournalKeeper:
         now: UTC.
     """
 
+    on_time_reset: Callable[[], None] | None = None  # somebody has asked that the noted time be forgotten
+
     def __init__(self, path: Path, hours: int, journal: Journal, now: Callable[[], datetime]) -> None:
         self._path, self._hours, self._journal, self._now = path, hours, journal, now
         self._stop = threading.Event()
@@ -90,6 +92,8 @@ class JournalKeeper:
         self.buffer = self._measure()
         if self.buffer.nearly_full and not was_nearly_full:
             log.error("journal_nearly_full", fill=self.buffer.fill, free_bytes=self.buffer.free_bytes)
+        if self.on_time_reset is not None and self._store.wants_time_reset():
+            self.on_time_reset()
         now = self._now()
         tight = self.buffer.free_bytes < FREE_SHARE_MIN * shutil.disk_usage(self._path.parent).total
         before = now if tight else now - timedelta(hours=self._hours)

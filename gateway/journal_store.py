@@ -58,12 +58,27 @@ class Forwarded(Struct, frozen=True):
     parked: tuple[tuple[int, str], ...] = ()
     accepted_after_all: tuple[int, ...] = ()
 
+    def then(self, later: Forwarded) -> Forwarded:
+        """This mark and a later one as a single one."""
+        accepted = set(later.accepted_after_all)
+        parked = dict(self.parked) | dict(later.parked)
+        return Forwarded(
+            max(self.seq, later.seq),
+            tuple(sorted((seq, reason) for seq, reason in parked.items() if seq not in accepted)),
+            tuple(sorted(set(self.accepted_after_all) | accepted)),
+        )
+
 
 class Waiting(NamedTuple):
     """Records to be sent, as the JSON array the backend takes."""
 
     seqs: list[int]
     docs: list[str]
+
+
+class _Time(Struct, frozen=True):
+    time_s: float = 0.0
+    seq: int = 0  # records up to here are not asked: the time was noted after them
 
 
 class Fill(Struct, frozen=True):
@@ -149,8 +164,10 @@ class JournalStore:
 
     def purge_records(self, before: datetime, rows: int) -> int:
         """Delete up to `rows` of the oldest records that are forwarded and older than `before`."""
+        # Parked rows stay, so they do not count: however many lead, there is something to delete behind.
         last = self._db.execute(
-            "SELECT max(seq) FROM (SELECT seq, doc FROM record WHERE seq <= ? ORDER BY seq LIMIT ?)"
+            "SELECT max(seq) FROM (SELECT seq, doc FROM record WHERE seq <= ?"
+            " AND NOT EXISTS (SELECT 1 FROM parked WHERE parked.seq = record.seq) ORDER BY seq LIMIT ?)"
             " WHERE doc ->> 'received_at' < ?",
             (self.forwarded_to(), rows, before.isoformat()),
         ).fetchone()[0]
@@ -194,10 +211,11 @@ class JournalStore:
         ).fetchall()
         return Waiting([row[0] for row in rows], [row[1] for row in rows])
 
-    def parked(self, limit: int) -> Waiting:
-        """Records that the backend has refused."""
+    def parked(self, after: int, limit: int) -> Waiting:
+        """The next records that the backend has refused."""
         rows = self._db.execute(
-            "SELECT seq, doc FROM parked JOIN record USING (seq) ORDER BY seq LIMIT ?", (limit,)
+            "SELECT seq, doc FROM parked JOIN record USING (seq) WHERE seq > ? ORDER BY seq LIMIT ?",
+            (after, limit),
         ).fetchall()
         return Waiting([row[0] for row in rows], [row[1] for row in rows])
 
@@ -217,12 +235,6 @@ class JournalStore:
         rows = self._db.execute("SELECT doc FROM set_aside ORDER BY seq DESC LIMIT ?", (limit,))
         return [_NOTES.decode(doc) for (doc,) in rows]
 
-    def newest_at(self) -> datetime | None:
-        """When the newest record was received; our clock never runs behind it."""
-        for _, record, _ in self.latest(1):
-            return record.received_at
-        return None
-
     def note(self, name: str) -> str | None:
         """A JSON text kept under a name."""
         row = self._db.execute("SELECT doc FROM note WHERE name = ?", (name,)).fetchone()
@@ -231,6 +243,33 @@ class JournalStore:
     def put_note(self, name: str, doc: str) -> None:
         """Keep a JSON text under a name."""
         self._db.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, doc))
+
+    def note_time(self, time_s: float, *, reset_done: bool = False) -> None:
+        """Keep what time it is, in place of what the records up to now say of it."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO note SELECT 'clock', json_object('time_s', ?, 'seq',"
+            " coalesce((SELECT max(seq) FROM record), 0))",
+            (time_s,),
+        )
+        if reset_done:
+            self._db.execute("DELETE FROM note WHERE name = 'clock-reset'")
+
+    def noted_time_s(self) -> float:
+        """The latest time this journal knows of, seconds since 1970; 0 where it knows none."""
+        if self.wants_time_reset():
+            return 0.0
+        noted = _TIME.decode(self.note("clock") or "{}")
+        newest = next(self.latest(1), None)
+        newer_s = newest[1].received_at.timestamp() if newest and newest[0] > noted.seq else 0.0
+        return max(noted.time_s, newer_s)
+
+    def ask_time_reset(self) -> None:
+        """Have the gateway forget the noted time and go by the machine's clock."""
+        self.put_note("clock-reset", "true")
+
+    def wants_time_reset(self) -> bool:
+        """Whether that was asked for, and not done yet."""
+        return self.note("clock-reset") is not None
 
     def fill(self) -> Fill:
         """How many records wait, and since when."""
@@ -277,6 +316,7 @@ class JournalStore:
 
 
 _NONE: frozenset[int] = frozenset()
+_TIME = msgspec.json.Decoder(_Time)
 
 
 def _repeated(keys: list[str], owners: list[int]) -> frozenset[int]:

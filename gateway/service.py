@@ -27,7 +27,7 @@ from gateway.pipeline import Pipeline
 from gateway.recognition import GalleryKeeper
 from gateway.roster_store import RosterStore
 
-CLOCKS_NOTE, ALARMS_NOTE, TIME_NOTE = "device-clocks", "device-alarms", "time"
+CLOCKS_NOTE, ALARMS_NOTE = "device-clocks", "device-alarms"
 TIME_NOTED_EVERY_S = 600.0
 FEW_MESSAGES = 32
 COMMIT_WAIT_S = 0.002
@@ -142,8 +142,8 @@ class Service:
         if now_s >= self._next_note_s:
             # A box that boots without a clock goes on from here, also where nobody has come by for days.
             self._next_note_s = now_s + TIME_NOTED_EVERY_S
-            time_s = str(parts.clock.now_s())
-            parts.journal.do(lambda store: store.put_note(TIME_NOTE, time_s))
+            time_s = parts.clock.now_s()
+            parts.journal.do(lambda store: store.note_time(time_s))
         clocks = parts.devices.clocks()
         if clocks != self._kept_clocks:
             self._kept_clocks = clocks
@@ -157,6 +157,19 @@ class Service:
         """Have it over a restart."""
         doc = msgspec.json.encode(value).decode()
         self._parts.journal.do(lambda store: store.put_note(name, doc))
+
+    def heed_city(self, least_s: float, most_s: float) -> None:
+        """The city's clock is so far ahead of this machine's; on the loop's thread."""
+        if self._parts.clock.heed_city(least_s, most_s):
+            log.warning("clock_set_back_by_city", city_ahead_s=round(self._parts.clock.city_ahead_s, 3))
+            self._next_note_s = 0.0
+
+    def forget_noted_time(self) -> None:
+        """Somebody has said that this machine's clock is right; on the loop's thread."""
+        self._parts.clock.forget_noted()
+        log.warning("clock_reset_by_hand")
+        time_s = self._parts.clock.now_s()
+        self._parts.journal.do(lambda store: store.note_time(time_s, reset_done=True))
 
     def _begin_stop(self) -> None:
         self._stopping = True

@@ -122,9 +122,10 @@ def latest_records(connection: Connection, estate_ids: Scope, limit: int) -> lis
     return [_view(row) for row in connection.execute(query)]
 
 
-def passage(connection: Connection, record_id: UUID) -> AccessRecordView | None:
-    """One passage; without the name."""
-    row = connection.execute(_passages().where(access_record.c.record_id == record_id)).first()
+def passage(connection: Connection, estate_id: str, record_id: UUID) -> AccessRecordView | None:
+    """One passage of an estate; without the name. Ids are the gateways' own: elsewhere it is another one."""
+    query = _passages().where(access_record.c.estate_id == estate_id, access_record.c.record_id == record_id)
+    row = connection.execute(query).first()
     return _view(row) if row is not None else None
 
 
@@ -205,7 +206,8 @@ def _row(one: AccessRecord, gateway_id: str, now: datetime) -> tuple[object, ...
 
 def _passages() -> Select[Any]:
     return select(access_record, door.c.name_zh, door.c.name_en).outerjoin(
-        door, door.c.device_id == access_record.c.device_id
+        door,
+        (door.c.device_id == access_record.c.device_id) & (door.c.estate_id == access_record.c.estate_id),
     )
 
 

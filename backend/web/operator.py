@@ -98,12 +98,12 @@ def live() -> ResponseReturnValue:
     }
 
 
-@blueprint.get("/passages/<uuid:record_id>/who")
+@blueprint.get("/passages/<estate_id>/<uuid:record_id>/who")
 @requires("operator")
-def who(record_id: UUID) -> str:
+def who(estate_id: str, record_id: UUID) -> str:
     """Ask for the purpose before any name is shown."""
     with services().engine.connect() as connection:
-        seen = _passage(connection, required_principal(), record_id)
+        seen = _passage(connection, required_principal(), estate_id, record_id)
     return render_template(
         "who.html",
         passage=passage_of(seen, datetime.now(UTC), NOWHERE),
@@ -113,15 +113,15 @@ def who(record_id: UUID) -> str:
     )
 
 
-@blueprint.post("/passages/<uuid:record_id>/who")
+@blueprint.post("/passages/<estate_id>/<uuid:record_id>/who")
 @requires("operator")
-def show_who(record_id: UUID) -> ResponseReturnValue:
+def show_who(estate_id: str, record_id: UUID) -> ResponseReturnValue:
     """Show the name, once, and record who looked and what for."""
     principal, now = required_principal(), datetime.now(UTC)
     purpose = request.form.get("purpose", "")
     known = purpose in PURPOSES
     with services().engine.begin() as connection:
-        seen = _passage(connection, principal, record_id)
+        seen = _passage(connection, principal, estate_id, record_id)
         name = name_for(connection, principal, seen, purpose, now) if known else None
     page = render_template(
         "who.html",
@@ -134,11 +134,12 @@ def show_who(record_id: UUID) -> ResponseReturnValue:
     return page, 200 if known else 422
 
 
-def _passage(connection: Connection, who: Principal, record_id: UUID) -> AccessRecordView:
-    found = passage(connection, record_id)
+def _passage(connection: Connection, who: Principal, estate_id: str, record_id: UUID) -> AccessRecordView:
+    # Asked first: who may not look learns nothing, not even which passages there are.
+    check_role(who, "operator.who", estate_id, "operator")
+    found = passage(connection, estate_id, record_id)
     if found is None:
         raise NotFound
-    check_role(who, "operator.who", found.estate_id, "operator")
     return found
 
 

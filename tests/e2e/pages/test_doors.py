@@ -139,7 +139,7 @@ def test_without_a_purpose_there_is_no_name(town: Town, windows: Windows) -> Non
     seen = passage("north-gate", person=town.homes["chen"].person_id)
     town.passages([seen])
     page = windows.as_("guard")
-    page.goto(f"/operator/passages/{seen.record_id}/who")
+    page.goto(f"/operator/passages/{NORTH}/{seen.record_id}/who")
     page.evaluate("document.querySelector('[name=purpose]').value = 'curiosity'")
     page.get_by_text("住户求助").tap()
     page.get_by_role("button", name=re.compile("查看并记录")).tap()
@@ -154,7 +154,7 @@ def test_an_administrator_sees_the_doors_and_asks_for_no_names(town: Town, windo
     page = windows.as_("admin", DESK)
     expect(card(page, "north-gate")).to_contain_text("放行")
     expect(page.get_by_role("link", name=re.compile("是谁"))).to_have_count(0)
-    answer = page.goto(f"/operator/passages/{seen.record_id}/who")
+    answer = page.goto(f"/operator/passages/{NORTH}/{seen.record_id}/who")
     assert answer is not None
     assert answer.status == 403
     (row,) = town.audit_rows("operator.who")
@@ -168,7 +168,7 @@ def test_a_foreign_estate_is_refused_and_written_down(town: Town, windows: Windo
     assert "南苑" not in page.content()
     for address, action in (
         (f"/operator/doors?estate={SOUTH}", "operator.doors"),
-        (f"/operator/passages/{seen.record_id}/who", "operator.who"),
+        (f"/operator/passages/{NORTH}/{seen.record_id}/who", "operator.who"),
     ):
         answer = page.goto(address)
         assert answer is not None

@@ -253,7 +253,7 @@ def test_a_look_at_a_name_is_audited_with_its_purpose(town: Town, caller: Caller
 
     def look(number: int, who: Principal) -> str | None:
         with town.engine.begin() as connection:
-            seen = passage(connection, UUID(int=number))
+            seen = passage(connection, "east", UUID(int=number))
             assert seen is not None
             return name_for(connection, who, seen, "help", NOW)
 
@@ -266,7 +266,23 @@ def test_a_look_at_a_name_is_audited_with_its_purpose(town: Town, caller: Caller
     expected = (town.clerk_of_east.actor, str(person_id), "east", f"help record={UUID(int=1)}")
     assert [tuple(row) for row in rows] == [expected] * 2
     with town.engine.connect() as connection:
-        assert passage(connection, UUID(int=9)) is None
+        assert passage(connection, "east", UUID(int=9)) is None
+
+
+def test_a_record_that_borrows_an_id_stands_in_front_of_no_other_estates(
+    town: Town, caller: Caller, app: Flask
+) -> None:
+    person_id = town.resident()
+    rogue = Caller(app.test_client(), town.add_gateway("gw-west", "west"))
+    send(rogue, record(1, estate="west", cause="unknown_person"))
+    send(caller, record(1, person=str(person_id)))
+    with town.engine.connect() as connection:
+        theirs = passage(connection, "west", UUID(int=1))
+        ours = passage(connection, "east", UUID(int=1))
+    assert theirs is not None
+    assert ours is not None
+    assert (theirs.person_id, theirs.door_name_zh) == (None, None)  # east's gate lends it no name
+    assert (ours.person_id, ours.door_name_zh) == (person_id, "大门")
 
 
 def state(device: str, **changes: Any) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def test_only_forwarded_records_are_deleted_and_parked_ones_are_kept(store: Jour
         ("b", "unknown_door"),
     ]
     assert store.waiting(4, 9).seqs == [5, 6]
-    assert store.parked(9).seqs == [2]
+    assert store.parked(0, 9).seqs == [2]
     assert (store.fill().unforwarded, store.fill().parked) == (2, 1)
     assert store.fill().oldest_unforwarded_at == NOON + timedelta(hours=4)
     store.mark(Forwarded(0, accepted_after_all=(2,)))
@@ -151,16 +151,33 @@ def test_a_failed_group_leaves_nothing_behind(path: Path) -> None:
     store.close()
 
 
+def test_the_time_is_the_notes_or_a_newer_records_and_can_be_set_back(store: JournalStore) -> None:
+    assert store.noted_time_s() == 0
+    future = NOON + timedelta(days=1_500)
+    store.write([entry("a", future)], DAY)
+    assert store.noted_time_s() == future.timestamp()
+    store.note_time(NOON.timestamp())  # the city has told
+    assert store.noted_time_s() == NOON.timestamp()
+    store.write([entry("b", NOON + timedelta(hours=1))], DAY)
+    assert store.noted_time_s() == (NOON + timedelta(hours=1)).timestamp()
+    store.ask_time_reset()
+    assert (store.noted_time_s(), store.wants_time_reset()) == (0, True)
+    store.note_time(NOON.timestamp(), reset_done=True)
+    assert (store.noted_time_s(), store.wants_time_reset()) == (NOON.timestamp(), False)
+
+
 class Office:
     """A journal with its thread, over a disk that a test can fill."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.full = path, False
+        self.full_marks = 0
         self.done: queue.SimpleQueue[Group] = queue.SimpleQueue()
         self.journal = Journal(self._open, lambda groups: [self.done.put(group) for group in groups] and None)
         self.journal.start()
 
     def _open(self) -> JournalStore:
+        self.full_marks += self.full  # opened again: something was refused by the full disk
         return JournalStore(self.path, pages_max=1 if self.full else None)
 
     def fill_up(self) -> None:
@@ -221,6 +238,37 @@ def test_what_is_held_is_bounded_however_long_the_disk_is_full(office: Office) -
     assert office.done.get(timeout=20).written
     assert office.done.get(timeout=20).written
     wait_until(lambda: office.journal.submit(Group([entry("one more")])), 10, "room again")
+
+
+def test_a_mark_that_a_full_disk_refused_comes_with_the_next_so_that_a_refused_record_stays(
+    path: Path, office: Office
+) -> None:
+    office.submit("a", "b", "c", "d")
+    office.done.get(timeout=10)
+    office.fill_up()
+    office.journal.mark(Forwarded(2, ((2, "unknown_door " * 3_000),)))
+    wait_until(lambda: office.full_marks > 0, 10, "the mark was tried on the full disk")
+    office.full = False
+    office.journal.mark(Forwarded(4, ((3, "unknown_door"),)))
+    reader = JournalStore(path, read_only=True)
+    wait_until(lambda: reader.forwarded_to() == 4, 10, "both marks")
+    assert reader.parked(0, 9).seqs == [2, 3]
+    reader.close()
+
+
+def test_two_marks_as_one_say_what_both_said() -> None:
+    first = Forwarded(5, ((2, "x"), (3, "y")), accepted_after_all=(1,))
+    later = Forwarded(4, ((4, "z"),), accepted_after_all=(2,))
+    assert first.then(later) == Forwarded(5, ((3, "y"), (4, "z")), (1, 2))
+
+
+def test_refused_records_at_the_head_neither_stop_the_purge_nor_starve_the_retry(store: JournalStore) -> None:
+    store.write([entry(f"e{number}") for number in range(60)], DAY)
+    store.mark(Forwarded(60, tuple((seq, "unknown_door") for seq in range(1, 31))))
+    assert store.purge_records(NOON + timedelta(days=1), 10) == 10
+    assert store.purge_records(NOON + timedelta(days=1), 100) == 19  # the newest row stays
+    assert store.parked(0, 20).seqs == list(range(1, 21))
+    assert store.parked(20, 20).seqs == list(range(21, 31))
 
 
 def test_closing_writes_what_was_handed_over(path: Path) -> None:

@@ -127,3 +127,42 @@ def test_once_two_heartbeats_are_in_only_events_made_now_are_fresh(
     now_s = NOON + 100
     assert clock.judge(now_s + ahead_s, now_s + 0.2, LIMIT) == "fresh"
     assert clock.judge(now_s + ahead_s - age_s, now_s, LIMIT) != "fresh"
+
+
+def test_a_future_that_was_noted_by_mistake_ends_with_the_citys_word() -> None:
+    wall = Wall(NOON)
+    clock = wall.clock(NOON + 4 * 365 * 24 * HOUR)
+    assert clock.now_s() > NOON + HOUR
+    assert clock.heed_city(-0.4, 0.7)
+    assert clock.now_s() == NOON
+    assert clock.behind_s() == 0
+    assert not clock.heed_city(-0.4, 0.7)
+
+
+def test_a_machine_that_is_ahead_of_the_city_goes_by_the_citys_clock() -> None:
+    wall = Wall(NOON + HOUR)
+    clock = wall.clock(0.0)
+    clock.heed_city(-HOUR - 0.5, -HOUR + 0.5)
+    assert clock.now_s() == NOON
+    before_s = clock.city_ahead_s
+    clock.heed_city(-HOUR - 0.1, -HOUR + 0.9)  # the same, told a little differently
+    assert clock.city_ahead_s == before_s
+    wall.wall_s = NOON  # and then somebody sets it
+    clock.heed_city(-0.5, 0.5)
+    assert clock.now_s() == NOON
+
+
+def test_a_box_without_a_clock_is_told_the_time_by_the_city_and_keeps_nothing_of_the_past() -> None:
+    wall = Wall(12.0)
+    clock = wall.clock(NOON - HOUR)
+    assert clock.behind_s() > 0
+    clock.heed_city(NOON - 12.5, NOON - 11.5)
+    assert clock.now_s() == NOON
+    assert clock.behind_s() == 0
+
+
+def test_the_noted_time_can_be_forgotten_by_hand() -> None:
+    wall = Wall(NOON)
+    clock = wall.clock(NOON + 1000 * HOUR)
+    clock.forget_noted()
+    assert clock.now_s() == NOON

@@ -290,7 +290,8 @@ CONNECTED = BrokerHealth(True, NOON, "")
         ({"estates": [estate(unreadable=2)]}, "2 roster entries"),
         ({"estates": [estate(liveness_waiver_until="2026-10-01")]}, "2026-10-01"),
         ({"skewed": ["e/gate"]}, "e/gate"),
-        ({"clock_behind_s": 90.0}, "90 s"),
+        ({"clock_behind_s": 90.0}, "reset-clock"),
+        ({"city_ahead_s": -90.0}, "90 s ahead of the city's"),
     ],
 )
 def test_each_thing_to_look_at_is_one_sentence(given: dict[str, object], words: str) -> None:
@@ -302,6 +303,7 @@ def test_each_thing_to_look_at_is_one_sentence(given: dict[str, object], words: 
         "estates": [estate()],
         "skewed": [],
         "clock_behind_s": 0.0,
+        "city_ahead_s": 0.0,
     }
     assert find_alarms(**healthy) == []  # type: ignore[arg-type]
     [alarm] = find_alarms(**{**healthy, **given})  # type: ignore[arg-type]

@@ -145,8 +145,9 @@ class Journal:
         seqs = list(range(after + 1, min(len(self.docs), after + limit) + 1))
         return Waiting(seqs, [self.docs[seq - 1] for seq in seqs])
 
-    def parked(self, limit: int) -> Waiting:
-        return Waiting(self.parked_seqs[:limit], [self.docs[seq - 1] for seq in self.parked_seqs[:limit]])
+    def parked(self, after: int, limit: int) -> Waiting:
+        seqs = [seq for seq in self.parked_seqs if seq > after][:limit]
+        return Waiting(seqs, [self.docs[seq - 1] for seq in seqs])
 
     def close(self) -> None:
         pass
@@ -223,6 +224,17 @@ def test_parked_records_are_tried_again_after_a_while() -> None:
     office.now_s = 601.0
     office.forwarder.retry_parked()
     assert office.journal.marks == [Forwarded(0, accepted_after_all=(1,))]
+
+
+def test_however_many_are_parked_each_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.forwarder.BATCH", 2)
+    office = Office({}, {}, {}, {}, {})
+    office.journal.parked_seqs = [1, 2, 3, 4, 5]
+    office.backend.judge = lambda _record: "unknown_door"
+    for _ in range(4):
+        office.now_s += 601.0
+        office.forwarder.retry_parked()
+    assert office.backend.bodies == [["r1", "r2"], ["r3", "r4"], ["r5"], ["r1", "r2"]]
 
 
 def test_the_pause_after_failures_grows_and_ends_when_somebody_gets_through() -> None:
