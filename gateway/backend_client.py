@@ -170,7 +170,6 @@ class BackendClient:
             raise BackendAwayError(f"HTTP {response.status_code}")
         raise BackendRefusedError(response.status_code, _reason(response))
 
-
     def _tell_time(self, date: str, asked_s: float, answered_s: float) -> None:
         """Pass on what the answer says of the time; a long poll's says too little, and an odd one nothing."""
         if self._hear_time is None or not 0 <= answered_s - asked_s < TIME_TOLD_WITHIN_S:

@@ -74,6 +74,7 @@ class Case:
         "attempt",
         "encoded",
         "event",
+        "judged_s",
         "keys",
         "passage",
         "received_s",
@@ -93,6 +94,7 @@ class Case:
     ) -> None:
         self.event, self.roster, self.attempt = event, roster, attempt
         self.passage, self.keys, self.received_s = passage, keys, received_s
+        self.judged_s = received_s  # the moment at which rights have to hold
         self.recognition: Recognition | None = None  # known before any match: the photographs failed
         self.encoded = not event.images
         self.track: Floats | None = None  # templates so far, (frames, 128)

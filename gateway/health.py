@@ -125,8 +125,8 @@ def find_alarms(
         alarm(
             f"本机时钟比已记录的时间落后 {clock_behind_s:.0f} 秒，限期权限按已记录的时间判断；"
             "若本机时钟才是对的，请运行 estate gateway reset-clock",
-            f"this machine's clock is {clock_behind_s:.0f} s behind the time that was noted; dated rights are "
-            "judged by the noted time; if the machine is right: estate gateway reset-clock",
+            f"this machine's clock is {clock_behind_s:.0f} s behind the time that was noted; dated rights "
+            "are judged by the noted time; if the machine is right: estate gateway reset-clock",
         )
     if city_ahead_s:
         alarm(

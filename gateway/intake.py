@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import structlog
+from msgspec import structs
 
 from gateway import causes
 from gateway.answers import Outbox
@@ -90,6 +91,18 @@ class Intake:
                 self._care.take(reading, now_s)
         self._counters.messages += count
         return cases
+
+    def renew(self, case: Case) -> None:
+        """Judge a case that has waited by what holds now: rights, doors and rules may have changed."""
+        address = case.event.address
+        case.judged_s = self._clock.now_s()
+        case.roster = roster = self._rosters.get(address.estate, case.roster)
+        case.attempt = structs.replace(
+            case.attempt,
+            door=roster.doors.get(address.device),
+            policy=roster.policy,
+            today=datetime.fromtimestamp(case.judged_s, CHINA).date(),
+        )
 
     def _event(self, event: DoorEvent, now_s: float, today: date, batch: Batch) -> Case | None:
         self._counters.events += 1

@@ -75,6 +75,7 @@ class Pipeline:
             if waiting is None:
                 continue  # it took too long, and the person was asked for a card
             case = waiting[0]
+            self._intake.renew(case)
             case.encoded = True
             if result.templates is not None:
                 parts = [part for part in (case.track, result.templates) if part is not None]
@@ -107,6 +108,7 @@ class Pipeline:
         if overdue:
             cases = [self._encoding.pop(job)[0] for job in overdue]
             for case in cases:
+                self._intake.renew(case)
                 case.recognition = "unavailable"
             self._conclude(cases)
             self._hand_over()
@@ -131,7 +133,7 @@ class Pipeline:
                 of_estate, self._faces.identify(estate, tracks, groups), strict=True
             ):
                 if verdict == "match" and person_id is not None:
-                    finding = case.roster.find_person(person_id, _door(case).group, case.received_s)
+                    finding = case.roster.find_person(person_id, _door(case).group, case.judged_s)
                 else:
                     finding = Finding(verdict)
                 self._decide(case, finding)
@@ -143,7 +145,7 @@ class Pipeline:
             return Finding(case.recognition) if case.recognition is not None else _NOBODY
         if event.credential == "card":
             key = self._card_keys.get(event.address.estate)
-            return case.roster.find_card(event.card, key, _door(case).group, case.received_s)
+            return case.roster.find_card(event.card, key, _door(case).group, case.judged_s)
         if event.templates and not self._faces.takes_templates:
             return Finding("not_usable")
         if event.verdict is not None:

@@ -6,14 +6,26 @@ import resource
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from estate.embedded.broker import Broker, MosquittoBroker
 from estate.processes import StartFailedError, wait_until
+from gateway.journal_store import JournalStore
 from tests.integration.gateway.city import FakeCity
-from tests.integration.gateway.conftest import CARD, ESTATE, GATEWAY, PASSWORD, Gateway, users
+from tests.integration.gateway.conftest import (
+    CARD,
+    ESTATE,
+    GATEWAY,
+    PASSWORD,
+    RESIDENT,
+    Gateway,
+    person_doc,
+    users,
+)
 from tests.integration.gateway.doors import Door
 
 
@@ -110,6 +122,44 @@ def test_kill_minus_nine_of_the_broker_loses_nothing_confirmed(
     assert max(openings(door).values()) == 1
     door.close()
     gateway.close()
+
+
+@pytest.mark.parametrize("by", ["city", "hand"])
+def test_a_future_that_was_noted_by_mistake_does_not_outlive_the_citys_word_or_a_persons(
+    still_gateway: Gateway, mosquitto: Broker, city: FakeCity, by: str
+) -> None:
+    gateway = still_gateway
+    city.put(ESTATE, "person", RESIDENT, person_doc(city, ["gate"], [CARD], until="2031-01-01T00:00:00Z"))
+    gateway.start()
+    gateway.wait_rosters()
+    assert gateway.stop() == 0
+    store = JournalStore(gateway.state / "journal.db")
+    store.note_time(datetime(2032, 1, 1, tzinfo=UTC).timestamp())
+    store.close()
+    city.stop()
+    gateway.start()
+    door = Door(ESTATE, "test-1-gate", PASSWORD, mosquitto.port)
+    door.status()
+
+    def offset_learned(health: dict[str, Any]) -> bool:
+        door.status()
+        return any(abs(one["clock_offset_ms"]) > 1e9 for one in health["devices"])
+
+    gateway.wait(offset_learned, "the door's clock, behind by years as it seems")
+    assert door.wait_answer(door.card(CARD))["cause"] == "right_ended"
+    assert any("reset-clock" in alarm for alarm in gateway.health()["alarms"])
+    if by == "city":
+        city.is_down = False
+        city.start()
+    else:
+        assert gateway.command("reset-clock").returncode == 0
+    gateway.wait(lambda health: health["now"] < "2031", "the time of today", 30)
+    assert door.wait_answer(door.card(CARD))["cause"] == "granted"
+    gateway.kill()
+    gateway.start()
+    assert gateway.health()["now"] < "2031"
+    assert door.wait_answer(door.card(CARD))["cause"] == "granted"
+    door.close()
 
 
 def test_a_stop_finishes_what_was_taken_in(still_gateway: Gateway, mosquitto: Broker, city: FakeCity) -> None:

@@ -6,7 +6,7 @@ import json
 import random
 from pathlib import Path
 
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gateway.drivers import DeviceSign, DoorEvent, Rejected
@@ -53,7 +53,7 @@ def test_any_bytes_give_a_value(leaf: str, payload: bytes) -> None:
     check(leaf, payload)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(LEAVES, st.dictionaries(names, values, max_size=6))
 def test_any_json_gives_a_value(leaf: str, content: dict[str, object]) -> None:
     check(leaf, json.dumps(content).encode())

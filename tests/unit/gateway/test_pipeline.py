@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.unit.gateway.stage import (
     face,
     item,
     photograph,
+    roster,
 )
 
 
@@ -204,6 +206,45 @@ def test_a_photograph_is_answered_when_it_has_been_encoded(stage: Stage) -> None
     stage.develop(1)
     stage.write()
     assert stage.cause("a") == "granted"
+
+
+@pytest.mark.parametrize(
+    ("kind", "id", "doc", "cause"),
+    [
+        ("person", RESIDENT, {"rights": [], "face_consent": True}, "wrong_door"),
+        ("person", RESIDENT, None, "unknown_person"),
+        (
+            "door",
+            "gate",
+            {"group": "gate", "credentials": ["face", "card"], "active": False},
+            "device_out_of_use",
+        ),
+        ("door", "gate", None, "unknown_device"),
+        ("estate", ESTATE, {"name_zh": "测", "name_en": "T", "faces": False}, "faces_off"),
+    ],
+)
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_photograph_is_judged_by_what_holds_when_it_is_answered(
+    stage: Stage, kind: str, id: str, doc: Any, cause: str, anew: bool
+) -> None:
+    stage.event(photograph("a"))
+    if anew:
+        stage.rosters[ESTATE] = roster()
+    stage.rosters[ESTATE].apply([item(kind, id, doc)], 2)
+    stage.develop(1)
+    stage.write()
+    assert stage.cause("a") == cause
+
+
+def test_a_right_that_ends_while_the_photograph_is_encoded_opens_nothing(stage: Stage) -> None:
+    until = datetime.fromtimestamp(stage.wall_s + 2, UTC).isoformat()
+    rights = [{"group": "gate", "from": "2020-01-01T00:00:00Z", "to": until}]
+    stage.rosters[ESTATE].apply([item("person", RESIDENT, {"rights": rights, "face_consent": True})], 2)
+    stage.event(photograph("a"))
+    stage.pass_by(3)
+    stage.develop(1)
+    stage.write()
+    assert stage.cause("a") == "right_ended"
 
 
 @pytest.mark.parametrize(("crashed", "cause"), [(True, "encoder_unavailable"), (False, "face_not_usable")])
