@@ -112,7 +112,7 @@ def status(config: Path, as_json: bool) -> None:
 def reset_clock(config: Path) -> None:
     """本机时钟是对的：忘掉已记录的时间  |  This machine's clock is right: forget the time that was noted."""
     path = read_settings(config).state_folder / JOURNAL_FILE
-    with _told_plainly(path):
+    with told_plainly(path):
         store = JournalStore(path)
         store.ask_time_reset()
         store.close()
