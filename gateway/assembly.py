@@ -33,6 +33,8 @@ from gateway.journal_store import JournalStore
 from gateway.loop import Loop
 from gateway.metrics import MetricsServer
 from gateway.panels.care import DeviceCare
+from gateway.panels.photos import PhotographSource
+from gateway.panels.room import make_room
 from gateway.photographs import Photographer
 from gateway.pipeline import Pipeline
 from gateway.recents import Recents, Seen
@@ -48,7 +50,7 @@ _OFFSETS = msgspec.json.Decoder(dict[str, float])
 WARM_RECORDS = 5_000  # the newest records, whose events are known from memory after a start
 
 
-class VaultParts(TemplateSource, SecretStore, Protocol):
+class VaultParts(TemplateSource, SecretStore, PhotographSource, Protocol):
     """What is asked of the vault."""
 
 
@@ -91,7 +93,20 @@ def assemble(settings: Settings, *, vault: VaultParts | None, photographer: Phot
     broker = Broker(address, driver.filters(estates), loop, lambda: datetime.now(UTC))
     joiners = Joiners()
     out = Outbox(driver, broker.publish, rules.open_within_ms, counters)
-    care = DeviceCare(_sender(driver, broker), devices, rosters.estates, alarms, counters)
+    send = _sender(driver, broker)
+    room = make_room(
+        folder,
+        settings.panels,
+        vault=vault,
+        loop=loop,
+        rosters=rosters,
+        devices=devices,
+        drivers=driver,
+        send=send,
+        alarms=alarms,
+        now_s=clock.now_s,
+    )
+    care = DeviceCare(send, devices, rosters.estates, alarms, counters, room.desk)
     pipeline = Pipeline(
         intake=Intake(driver, rosters.estates, devices, recents, clock, rules, out, joiners, counters, care),
         out=out,
@@ -150,6 +165,7 @@ def assemble(settings: Settings, *, vault: VaultParts | None, photographer: Phot
             clock=clock,
             devices=devices,
             care=care,
+            panels=room,
             alarms=alarms,
             photographer=photographer,
             gallery_keeper=gallery_keeper,

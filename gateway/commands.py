@@ -23,6 +23,7 @@ from gateway.faces import open_vault, read_vault_key, start_photographer
 from gateway.health import HEALTH, Health
 from gateway.journal_store import JournalStore
 from gateway.kiosk.commands import enrol, enrol_many, kiosk
+from gateway.panels.command_line import panels
 from gateway.settings import read_settings
 from gateway.telling import CONFIG, told_plainly
 from gateway.vault_commands import vault
@@ -38,7 +39,7 @@ def gateway() -> None:
     """小区网关  |  The estate's gateway."""
 
 
-for command in (vault, drivers, enrol, enrol_many, kiosk):
+for command in (vault, drivers, enrol, enrol_many, kiosk, panels):
     gateway.add_command(command)
 
 

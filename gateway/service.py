@@ -22,6 +22,7 @@ from gateway.journal_keeper import JournalKeeper
 from gateway.loop import Loop
 from gateway.metrics import MetricsServer
 from gateway.panels.care import DeviceCare
+from gateway.panels.room import PanelRoom
 from gateway.photographs import Photographer
 from gateway.pipeline import Pipeline
 from gateway.recognition import GalleryKeeper
@@ -48,6 +49,7 @@ class Parts:
     clock: GatewayClock
     devices: DeviceBook
     care: DeviceCare
+    panels: PanelRoom
     alarms: AlarmBook
     photographer: Photographer
     gallery_keeper: GalleryKeeper | None
@@ -107,6 +109,7 @@ class Service:
         if parts.gallery_keeper is not None:
             parts.gallery_keeper.start()
         parts.city.start()
+        parts.panels.start()
         parts.broker.connect_if_due(time.monotonic())
         if parts.metrics is not None:
             parts.metrics.start()
@@ -188,6 +191,7 @@ class Service:
         parts = self._parts
         parts.broker.close()
         parts.city.close()
+        parts.panels.close()
         if parts.gallery_keeper is not None:
             parts.gallery_keeper.stop()
         if parts.metrics is not None:

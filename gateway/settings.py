@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -81,6 +81,16 @@ class KioskSection(Struct, frozen=True, forbid_unknown_fields=True):
     tls_key: str = ""
 
 
+class PanelsSection(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where panels that match by themselves fetch photographs; port 0: nowhere, and nobody is put on one."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    tls_certificate: str = ""
+    tls_key: str = ""
+    public_url: str = ""  # as the panels reach it; empty: http(s)://host:port
+
+
 class MetricsSection(Struct, frozen=True, forbid_unknown_fields=True):
     """Health and Prometheus metrics; port 0 is off."""
 
@@ -99,6 +109,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     faces: FacesSection = FacesSection()
     kiosk: KioskSection = KioskSection()
     metrics: MetricsSection = MetricsSection()
+    panels: PanelsSection = PanelsSection()
     drivers: dict[str, dict[str, str | int | float | bool]] = {}
 
     @property
@@ -190,11 +201,8 @@ def _check(settings: Settings, source: str) -> None:
         refuse("broker.tls_ca_file", "本机以外的地址必须用 TLS (an address beyond this machine needs TLS)")
     if broker.password_file and not broker.username:
         refuse("broker.username", "有密码而没有用户名 (a password without a user name)")
-    kiosk = settings.kiosk
-    if bool(kiosk.tls_certificate) != bool(kiosk.tls_key):
-        refuse("kiosk.tls_key", "证书和私钥须一起填 (certificate and key go together)")
-    if kiosk.port and not is_loopback(kiosk.host) and not kiosk.tls_certificate:
-        refuse("kiosk.tls_certificate", "本机以外的地址必须用 TLS (an address beyond this machine needs TLS)")
+    for name, page in (("kiosk", settings.kiosk), ("panels", settings.panels)):
+        _check_page(name, page, refuse)
     if not backend.url:
         return
     url = urlsplit(backend.url)
@@ -206,3 +214,12 @@ def _check(settings: Settings, source: str) -> None:
         refuse("backend.credential_file", "缺少凭据文件 (the credential's file is missing)")
     if not settings.faces.vault_key_file:
         refuse("faces.vault_key_file", "卡号密钥要加密保存，需要它 (it encrypts the cards' keys; needed)")
+
+
+def _check_page(name: str, page: KioskSection | PanelsSection, refuse: Callable[[str, str], None]) -> None:
+    """What is served on the estate's LAN is served over TLS."""
+    if bool(page.tls_certificate) != bool(page.tls_key):
+        refuse(f"{name}.tls_key", "证书和私钥须一起填 (certificate and key go together)")
+    if page.port and not is_loopback(page.host) and not page.tls_certificate:
+        reason = "本机以外的地址必须用 TLS (an address beyond this machine needs TLS)"
+        refuse(f"{name}.tls_certificate", reason)

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 
 from estate.config import SettingsError
 from gateway.drivers import Address, Driver, DriverContext, Message, Reading, Rejected
-from gateway.drivers.commands import Command
+from gateway.drivers.commands import Command, CountPeople
 from gateway.drivers.mqtt_face import MqttFaceDriver
 from gateway.drivers.native import NativeDriver
 from gateway.messages import AnswerItem
@@ -60,6 +60,10 @@ class Drivers:
         self._drivers = tuple(drivers)
         self._by_name = {driver.name: driver for driver in drivers}
         self._protocol_of = protocol_of
+        probe = Address("estate", "device")
+        self.with_rosters = frozenset(
+            driver.name for driver in drivers if driver.command(probe, CountPeople("probe"))
+        )
 
     def filters(self, estates: Iterable[str]) -> list[str]:
         """What all of them subscribe to."""

@@ -26,7 +26,7 @@ from gateway.roster import EstateRoster
 SPEAKS_FOR_ANOTHER = "speaks_for_another"
 UNLOCK_WAIT_S = 15.0
 ACK_WAIT_S = 5.0  # a clock that was set later than this after we said so was set to an old time
-ASK_AGAIN_S = 10.0  # a device is asked at most so often
+ASK_AGAIN_S = 5.0  # a device is asked at most so often
 OWN_SILENCE_S = 60.0  # without a word on its own topics, a device is asked whether it is there
 LATE_WILL_S = 90.0  # a will within this of an "online" may be the earlier connection's
 HELD_OPEN_S = 60.0
