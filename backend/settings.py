@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -77,14 +77,37 @@ class LoginSettings(Section, frozen=True):
     attempts_minutes: Count = 15
 
 
+class WechatSettings(Section, frozen=True):
+    """A merchant's own contract with WeChat Pay."""
+
+    mchid: Text
+    appid: Text
+    certificate_serial: Text  # of the merchant's API certificate
+    private_key_file: File
+    api_v3_key_file: File
+    # How the platform is known: by its public key, or, without one, by certificates kept in a folder.
+    public_key_file: File | None = None
+    public_key_id: Text | None = None
+    certificate_folder: File | None = None
+    api_base: Text = "https://api.mch.weixin.qq.com"  # another only for a stand-in
+
+
+MethodName = Literal["wechat_pay", "alipay", "card", "cash", "bank_transfer"]
+ProviderName = Literal["stripe", "wechat", "cash", "bank", "none"]
+
+
 class PaymentSettings(Section, frozen=True):
-    """The payment channel."""
+    """The payment channels."""
 
     stripe_api_base: Text | None = None  # None: Stripe itself
     stripe_api_key_file: File | None = None
     stripe_webhook_secret_file: File | None = None
     # Where a paying browser is sent; the content security policy lets forms lead there and nowhere else.
     checkout_origins: tuple[str, ...] = ("https://checkout.stripe.com",)
+    wechat: WechatSettings | None = None
+    # Who takes which method, for all estates and for single ones; the software chooses where nothing is said.
+    by_method: dict[MethodName, ProviderName] = msgspec.field(default_factory=dict)
+    by_estate: dict[str, dict[MethodName, ProviderName]] = msgspec.field(default_factory=dict)
 
 
 class WorkerSettings(Section, frozen=True):

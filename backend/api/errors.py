@@ -64,6 +64,7 @@ STATUS: dict[type[ExplainedError], int] = {
     registry.OlderNoticeError: 409,
     rent.TermExistsError: 409,
     payments.CheckoutClosedError: 409,
+    payments.OnlineClosedError: 409,
     ProviderRefusedError: 502,
     ProviderUnavailableError: 503,
     payments.PaymentsNotSetUpError: 503,

@@ -17,8 +17,10 @@ from backend.messaging.http_messenger import make_messenger
 from backend.messaging.service import NOTIFY_CHANNEL as MESSAGES
 from backend.messaging.service import work_messages
 from backend.payments.notices import CHANNEL
-from backend.payments.provider import make_provider
+from backend.payments.port import Provider
+from backend.payments.providers import make_providers
 from backend.payments.service import settle_pending, sweep
+from backend.payments.settings import PaymentRules
 from backend.registry.consents import publish_due
 from backend.settings import BackendSettings
 from estate.logs import configure_logs
@@ -46,15 +48,12 @@ def run_worker(settings: BackendSettings) -> None:
     Raises:
         SettingsError: the configuration must not be started with.
     """
-    provider = make_provider(settings.payments)
     engine = make_engine(settings.database)
+    providers = make_providers(settings, engine)
     url, password_file = settings.database.url, settings.database.password_file
     jobs = [Job("consents", lambda now: _tell_ended_consents(engine, now))]
-    if provider is not None:
-        jobs += [
-            Job("notices", lambda now: settle_pending(engine, provider, now, AT_ONCE)),
-            Job("sweeper", lambda now: sweep(engine, provider, now, AT_ONCE)),
-        ]
+    for provider in providers.all():
+        jobs += _jobs_of(engine, provider, settings.payment_rules)
     messenger, messages = make_messenger(settings.messages), settings.messages
     if messenger is not None:
         jobs.append(Job("messages", lambda now: work_messages(engine, messenger, now, AT_ONCE, messages)))
@@ -69,12 +68,19 @@ def run_worker(settings: BackendSettings) -> None:
         signal.signal(number, lambda *_: worker.stop())
     log.info(
         "worker_started",
-        payments=provider.name if provider else "not set up",
+        payments=",".join(providers.by_name),
         messages=messenger.name if messenger else "not set up",
     )
     worker.run()
     engine.dispose()
     log.info("worker_stopped")
+
+
+def _jobs_of(engine: Engine, provider: Provider, rules: PaymentRules) -> list[Job]:
+    return [
+        Job(f"notices_{provider.name}", lambda now: settle_pending(engine, provider, now, AT_ONCE, rules)),
+        Job(f"sweeper_{provider.name}", lambda now: sweep(engine, provider, now, AT_ONCE, rules)),
+    ]
 
 
 def _tell_ended_consents(engine: Engine, now: datetime) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from backend.errors import ExplainedError
 from backend.identity.errors import RefusedError
 from backend.identity.principal import Principal
+from backend.payments.windows import ClosedFor
 
 
 class AmountOutOfRangeError(ExplainedError):
@@ -72,6 +75,38 @@ class PaymentsNotSetUpError(ExplainedError):
         super().__init__(
             "还没有开通网上缴费，请到小区服务窗口缴费。",
             "Paying online is not set up here yet; please pay at the service counter.",
+        )
+
+
+class OnlineClosedError(ExplainedError):
+    """The estate takes nothing online at this moment."""
+
+    code = "online_closed"
+
+    def __init__(self, reason: ClosedFor, opens_on: date) -> None:
+        self.reason, self.opens_on = reason, opens_on
+        why_zh, why_en = {
+            ClosedFor.MONTH_END: ("月末结账", "the month is being closed"),
+            ClosedFor.BANK_BATCH: ("银行正在代扣", "the bank is collecting"),
+        }[reason]
+        super().__init__(
+            f"{why_zh}期间暂停网上缴费，{opens_on.month}月{opens_on.day}日恢复；没有扣款。"
+            "现在也可以到服务窗口缴费。",
+            f"Paying online is closed while {why_en}; it opens on {opens_on}. Nothing was charged."
+            " The service counter takes payments meanwhile.",
+        )
+
+
+class MethodNotTakenError(ExplainedError):
+    """A way to pay that nobody takes in this estate."""
+
+    code = "method_not_taken"
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+        super().__init__(
+            "这个小区不能用这种方式付款，请换一种。",
+            "This way to pay is not taken in this estate; please choose another.",
         )
 
 

@@ -2,9 +2,10 @@
 
 A notice is claimed by moving its next try ahead (a lease), so that no transaction is open while the
 provider is asked, several workers never wait for each other, and the notice of a worker that died comes
-up again. Passing faults (no database, no provider) are tried for as long as they last; a notice that fails
-in any other way, or takes its worker down, is parked after `TRIES_MAX` with the reason. Neither holds up
-the others.
+up again. Notices that say all there is to say (paid) are settled together, one transaction for a batch;
+when that fails, or was tried before, each is settled by itself. Passing faults (no database, no provider)
+are tried for as long as they last; a notice that fails in any other way, or takes its worker down, is
+parked after `TRIES_MAX` with the reason. Neither holds up the others.
 """
 
 from __future__ import annotations
@@ -25,16 +26,18 @@ from backend.payments.errors import NoticeUnknownError
 from backend.payments.port import (
     CheckoutState,
     CheckoutStatus,
+    Notice,
     NoticeKind,
     Provider,
     ProviderRefusedError,
     ProviderUnavailableError,
 )
-from backend.payments.settlement import NotOurs, settle
+from backend.payments.settings import PaymentRules
+from backend.payments.settlement import DEFAULTS, NotOurs, Outcome, settle, settle_all
 from backend.payments.tables import provider_notice
 
 CHANNEL = "provider_notice"  # the worker LISTENs to it
-CLAIM_AT_ONCE = 20
+CLAIM_AT_ONCE = 100
 # Longer than the provider may take to answer, with all its retries.
 LEASE = timedelta(seconds=120)
 TRIES_MAX = 5
@@ -60,6 +63,16 @@ class ParkedNotice:
     event_id: str
     received_at: datetime
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What one look at the queue works with."""
+
+    engine: Engine
+    provider: Provider
+    now: datetime
+    rules: PaymentRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +111,19 @@ def take_notice(
     return NoticeTaken(event_id, new is not None)
 
 
-def settle_pending(engine: Engine, provider: Provider, now: datetime, most: int | None = None) -> int:
+def settle_pending(
+    engine: Engine,
+    provider: Provider,
+    now: datetime,
+    most: int | None = None,
+    rules: PaymentRules = DEFAULTS,
+) -> int:
     """Settle the notices that are due, all or about `most` of them; returns how many were looked at."""
     looked_at = 0
+    desk = _Desk(engine, provider, now, rules)
     while (most is None or looked_at < most) and (rows := _claimed(engine, provider.name, now)):
-        for row in rows:
-            _try(engine, provider, row, now)
+        for row in _not_settled_together(desk, rows):
+            _try(desk, row)
         looked_at += len(rows)
     return looked_at
 
@@ -155,49 +175,86 @@ def _claimed(engine: Engine, provider: str, now: datetime) -> list[Row[Any]]:
     return sorted(rows, key=lambda row: int(row.notice_id))
 
 
-def _try(engine: Engine, provider: Provider, row: Row[Any], now: datetime) -> None:
+def _not_settled_together(desk: _Desk, rows: list[Row[Any]]) -> list[Row[Any]]:
+    """Settle in one transaction what needs no question; returns what is to be looked at one by one."""
+    ready: list[tuple[Row[Any], str, CheckoutStatus]] = []
+    left = []
+    for row in rows:
+        notice = _at_once(desk.provider, row)
+        if notice is None or notice.status is None:
+            left.append(row)
+        else:
+            ready.append((row, notice.what, notice.status))
+    if len(ready) < 2:
+        return rows
+    try:
+        with desk.engine.begin() as connection:
+            outcomes = settle_all(
+                connection, desk.provider.name, [status for _, _, status in ready], desk.now, desk.rules
+            )
+            for (row, what, _), outcome in zip(ready, outcomes, strict=True):
+                _write(connection, row.notice_id, _end_of(outcome, what), desk.now)
+    except Exception as error:
+        log.warning("notices_not_settled_together", notices=len(ready), error=type(error).__name__)
+        return rows
+    return left
+
+
+def _at_once(provider: Provider, row: Row[Any]) -> Notice | None:
+    """The notice if it is new and tells of a payment that is through, which nothing can change any more."""
+    if row.attempts > 1:
+        return None
+    try:
+        notice = provider.read_notice(bytes(row.body))
+    except Exception:  # looked at, counted and logged when it is its turn alone
+        return None
+    paid = notice.status is not None and notice.status.state is CheckoutState.PAID
+    return notice if notice.kind is NoticeKind.CHECKOUT and paid else None
+
+
+def _try(desk: _Desk, row: Row[Any]) -> None:
     if row.attempts > TRIES_MAX:
-        _finish(engine, row, _End("parked", "worker_died"), now)
+        _finish(desk, row, _End("parked", "worker_died"))
         return
     try:
-        _settle_notice(engine, provider, row, now)
+        _settle_notice(desk, row)
     except ProviderUnavailableError as error:
-        _later(engine, row, now, error.reason)
+        _later(desk, row, error.reason)
     except ProviderRefusedError as error:
-        _finish(engine, row, _End("parked", f"provider_refused: {error.reason}"), now)
+        _finish(desk, row, _End("parked", f"provider_refused: {error.reason}"))
     except (DBAPIError, psycopg.Error) as error:
         if _passes(error):
-            _later(engine, row, now, "database")
+            _later(desk, row, "database")
         else:
-            _failed(engine, row, error, now)
+            _failed(desk, row, error)
     except Exception as error:
-        _failed(engine, row, error, now)
+        _failed(desk, row, error)
 
 
-def _settle_notice(engine: Engine, provider: Provider, row: Row[Any], now: datetime) -> None:
-    notice = provider.read_notice(bytes(row.body))
+def _settle_notice(desk: _Desk, row: Row[Any]) -> None:
+    notice = desk.provider.read_notice(bytes(row.body))
     if notice.kind is NoticeKind.IRRELEVANT:
-        _finish(engine, row, _End("ignored"), now)
+        _finish(desk, row, _End("ignored"))
     elif notice.kind is not NoticeKind.CHECKOUT or notice.status is None:
-        _finish(engine, row, _End("parked", f"{notice.kind.value}: {notice.what}"), now)
+        _finish(desk, row, _End("parked", f"{notice.kind.value}: {notice.what}"))
     else:
-        _book(engine, provider, row, notice.what, notice.status, now)
+        _book(desk, row, notice.what, notice.status)
 
 
-def _book(
-    engine: Engine, provider: Provider, row: Row[Any], what: str, status: CheckoutStatus, now: datetime
-) -> None:
+def _book(desk: _Desk, row: Row[Any], what: str, status: CheckoutStatus) -> None:
     if status.state is not CheckoutState.PAID:
         # Money that came is final. Anything else depends on the order of notices, which nobody promises:
         # so the notice is only a hint, and the provider is asked what is true now.
-        status = provider.status(status.provider_ref)
-    with engine.begin() as connection:
-        outcome = settle(connection, provider.name, status, now)
-        if isinstance(outcome, NotOurs):
-            end = _End("parked", f"{outcome.reason}: {what}")
-        else:
-            end = _End("settled", None, outcome.taken.payment_id if outcome.taken else None)
-        _write(connection, row.notice_id, end, now)
+        status = desk.provider.status(status.provider_ref)
+    with desk.engine.begin() as connection:
+        outcome = settle(connection, desk.provider.name, status, desk.now, desk.rules)
+        _write(connection, row.notice_id, _end_of(outcome, what), desk.now)
+
+
+def _end_of(outcome: Outcome, what: str) -> _End:
+    if isinstance(outcome, NotOurs):
+        return _End("parked", f"{outcome.reason}: {what}")
+    return _End("settled", None, outcome.taken.payment_id if outcome.taken else None)
 
 
 def _passes(error: Exception) -> bool:
@@ -207,26 +264,32 @@ def _passes(error: Exception) -> bool:
     return isinstance(error, OperationalError | psycopg.OperationalError) or state[:2] in {"08", "40", "57"}
 
 
-def _failed(engine: Engine, row: Row[Any], error: Exception, now: datetime) -> None:
+def _failed(desk: _Desk, row: Row[Any], error: Exception) -> None:
     log.error("notice_failed", notice_id=row.notice_id, attempts=row.attempts, exc_info=error)
     if row.attempts >= TRIES_MAX:
-        _finish(engine, row, _End("parked", f"failed: {type(error).__name__}"), now)
+        _finish(desk, row, _End("parked", f"failed: {type(error).__name__}"))
         return
-    with engine.begin() as connection:
-        _move(connection, row.notice_id, next_try_at=now + timedelta(seconds=2**row.attempts))
+    with desk.engine.begin() as connection:
+        _move(connection, row.notice_id, next_try_at=desk.now + timedelta(seconds=2**row.attempts))
 
 
-def _later(engine: Engine, row: Row[Any], now: datetime, reason: str) -> None:
+def _later(desk: _Desk, row: Row[Any], reason: str) -> None:
     """Try again when it has waited a quarter as long again, and do not count this try."""
-    wait = min(max((now - row.received_at) / 4, timedelta(seconds=1)), RETRY_MAX)
+    wait = min(max((desk.now - row.received_at) / 4, timedelta(seconds=1)), RETRY_MAX)
     log.warning("notice_postponed", notice_id=row.notice_id, reason=reason, wait_s=wait.total_seconds())
-    with engine.begin() as connection:
-        _move(connection, row.notice_id, next_try_at=now + wait, attempts=row.attempts - 1, reason=reason)
+    with desk.engine.begin() as connection:
+        _move(
+            connection,
+            row.notice_id,
+            next_try_at=desk.now + wait,
+            attempts=row.attempts - 1,
+            reason=reason,
+        )
 
 
-def _finish(engine: Engine, row: Row[Any], end: _End, now: datetime) -> None:
-    with engine.begin() as connection:
-        _write(connection, row.notice_id, end, now)
+def _finish(desk: _Desk, row: Row[Any], end: _End) -> None:
+    with desk.engine.begin() as connection:
+        _write(connection, row.notice_id, end, desk.now)
 
 
 def _write(connection: Connection, notice_id: int, end: _End, now: datetime) -> None:

@@ -1,32 +1,44 @@
-"""Stripe behind the provider port; the one home of stripe-python."""
+"""Stripe behind the provider port; stripe-python is at home here and in `stripe_lines`."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
-from uuid import UUID
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 import stripe
 
+from backend.payments.lines import SettlementLine
+from backend.payments.money_back import DisputeStatus, RefundOrder, RefundStatus
 from backend.payments.port import (
+    ONLINE,
     CheckoutOrder,
     CheckoutState,
     CheckoutStatus,
     Method,
     Notice,
-    NoticeKind,
     NoticeRefusedError,
     ProviderCheckout,
     ProviderRefusedError,
     ProviderUnavailableError,
 )
+from backend.payments.stripe_events import (
+    API_VERSION,
+    Dispute,
+    Refund,
+    Session,
+    checkout_status,
+    dispute_status,
+    intent_status,
+    read_event,
+    refund_status,
+    uuid_of,
+)
+from backend.payments.stripe_lines import lines_between
 
 T = TypeVar("T")
-API_VERSION: Final = "2026-10-28.endive"
 NAME: Final = "stripe"
 # StripeClient tries once unless it is told otherwise; the idempotency key is the same on each attempt.
 RETRIES: Final = 2
@@ -35,60 +47,7 @@ TOLERANCE_S: Final = 300
 ANSWER_S_MAX: Final = 15.0
 SIGNATURE: Final = "stripe-signature"
 PRODUCT_ZH: Final = "公租房费用"
-
-CHECKOUT_EVENTS: Final = frozenset(
-    {
-        "checkout.session.completed",
-        "checkout.session.async_payment_succeeded",
-        "checkout.session.async_payment_failed",
-        "checkout.session.expired",
-    }
-)
-# They tell of a checkout's payment what the checkout's own notice says better. Everything else that Stripe
-# may send is parked: refunds, disputes and payouts move money, and nothing of that kind is passed over.
-IRRELEVANT_EVENTS: Final = frozenset(
-    {
-        "charge.pending",
-        "charge.succeeded",
-        "charge.failed",
-        "charge.updated",
-        "payment_intent.canceled",
-        "payment_intent.created",
-        "payment_intent.payment_failed",
-        "payment_intent.processing",
-        "payment_intent.requires_action",
-        "payment_intent.succeeded",
-        "payment_method.attached",
-    }
-)
-
-
-class _Session(msgspec.Struct):
-    """The fields of a Checkout Session that a notice carries and we read."""
-
-    id: str
-    status: str | None
-    payment_status: str
-    amount_total: int | None
-    currency: str | None
-    payment_intent: str | None = None
-    metadata: dict[str, str] | None = None
-
-
-class _Data(msgspec.Struct):
-    object: msgspec.Raw
-
-
-class _Event(msgspec.Struct):
-    id: str
-    type: str
-    created: int
-    data: _Data
-    api_version: str | None = None
-
-
-# Made at import: msgspec 0.22 crashes where two threads are the first to use a Struct, both at once.
-_SESSION_DECODER, _EVENT_DECODER = msgspec.json.Decoder(_Session), msgspec.json.Decoder(_Event)
+REFUND_WINDOWS: Final = {Method.WECHAT_PAY: timedelta(days=180), Method.ALIPAY: timedelta(days=90)}
 
 
 class StripeProvider:
@@ -121,13 +80,18 @@ class StripeProvider:
         """One word, as it stands in the books."""
         return NAME
 
+    @property
+    def methods(self) -> frozenset[Method]:
+        """How one can pay through it."""
+        return frozenset(ONLINE)
+
     def start_checkout(self, order: CheckoutOrder) -> ProviderCheckout:
         """Open a Checkout Session; see the port."""
-        references = {"checkout": str(order.checkout_id), "book": order.book_id}
+        references = _references(order)
         params: stripe.params.checkout.SessionCreateParams = {
             "mode": "payment",
             # The way to ask for one method in the pinned version; `payment_method_types` is gone from it.
-            "allowed_payment_method_types": [order.method.value],
+            "allowed_payment_method_types": [cast(Any, order.method.value)],
             "line_items": [
                 {
                     "quantity": 1,
@@ -149,6 +113,9 @@ class StripeProvider:
         }
         if order.method is Method.WECHAT_PAY:
             params["payment_method_options"] = {"wechat_pay": {"client": "web"}}
+        if order.keep_card:
+            params["customer_creation"] = "always"
+            params["payment_intent_data"] = {"metadata": references, "setup_future_usage": "off_session"}
         session = _asked(
             lambda: self._client.v1.checkout.sessions.create(
                 params, {"idempotency_key": order.idempotency_key}
@@ -159,16 +126,94 @@ class StripeProvider:
         return ProviderCheckout(session.id, session.url)
 
     def status(self, provider_ref: str) -> CheckoutStatus:
-        """Ask Stripe for the Checkout Session as it is now; see the port."""
+        """Ask Stripe for the Checkout Session, or the charge of a kept card, as it is now; see the port."""
+        if provider_ref.startswith("pi_"):
+            return intent_status(self._intent(provider_ref))
         found = _asked(
             lambda: self._client.v1.checkout.sessions.retrieve(
                 provider_ref, {"expand": ["payment_intent.latest_charge"]}
             )
         ).to_dict()
-        intent: dict[str, Any] = found["payment_intent"] or {}
-        charge: dict[str, Any] = intent.get("latest_charge") or {}
-        session = msgspec.convert({**found, "payment_intent": intent.get("id")}, _Session)
-        return _status(session, intent.get("status"), charge.get("created"))
+        intent: dict[str, Any] | None = found["payment_intent"]
+        charge: dict[str, Any] = (intent or {}).get("latest_charge") or {}
+        session = msgspec.convert({**found, "payment_intent": intent["id"] if intent else None}, Session)
+        return checkout_status(session, intent, charge.get("created"))
+
+    def charge_card(self, order: CheckoutOrder, card_ref: str) -> CheckoutStatus:
+        """Confirm a PaymentIntent with a kept card; see `CardKeeper`."""
+        customer, _, method = card_ref.partition("/")
+        params: stripe.params.PaymentIntentCreateParams = {
+            "amount": order.amount_fen,
+            "currency": "cny",
+            "customer": customer,
+            "payment_method": method,
+            "allowed_payment_method_types": ["card"],
+            "off_session": True,
+            "confirm": True,
+            "description": PRODUCT_ZH,
+            "metadata": _references(order),
+        }
+        try:
+            made = self._client.v1.payment_intents.create(params, {"idempotency_key": order.idempotency_key})
+        except stripe.CardError as error:
+            told = error.error.payment_intent if error.error is not None else None
+            return _declined(order, told.id if told is not None else "")
+        except stripe.StripeError as error:
+            raise _ours(error) from error
+        return intent_status(self._intent(made.id))
+
+    def refund_window(self, method: Method) -> timedelta | None:
+        """180 days for WeChat Pay, 90 for Alipay; cards have none."""
+        return REFUND_WINDOWS.get(method)
+
+    def refund(self, order: RefundOrder) -> RefundStatus:
+        """Create a refund, or find it: a key is kept for a day only, and an answer may be lost for longer."""
+        made = _asked(lambda: list(self._refunds_of(order.payment_ref)))
+        for one in made:
+            if uuid_of(one.to_dict().get("metadata"), "refund") == order.refund_id:
+                return _refund(one)
+        params: stripe.params.RefundCreateParams = {
+            "payment_intent": order.payment_ref,
+            "amount": order.amount_fen,
+            "metadata": {"refund": str(order.refund_id)},
+        }
+        return _refund(
+            _asked(lambda: self._client.v1.refunds.create(params, {"idempotency_key": order.idempotency_key}))
+        )
+
+    def refund_status(self, provider_ref: str) -> RefundStatus:
+        """Ask Stripe for the refund as it is now; see the port."""
+        return _refund(_asked(lambda: self._client.v1.refunds.retrieve(provider_ref)))
+
+    def dispute_status(self, provider_ref: str) -> DisputeStatus:
+        """Ask Stripe for the dispute as it is now; see `DisputeDesk`."""
+        return _dispute(_asked(lambda: self._client.v1.disputes.retrieve(provider_ref)))
+
+    def answer_dispute(self, provider_ref: str, evidence: str, idempotency_key: str) -> DisputeStatus:
+        """Hand in evidence as text; see `DisputeDesk`."""
+        params: stripe.params.DisputeUpdateParams = {
+            "evidence": {"uncategorized_text": evidence},
+            "submit": True,
+        }
+        return _dispute(
+            _asked(
+                lambda: self._client.v1.disputes.update(
+                    provider_ref, params, {"idempotency_key": idempotency_key}
+                )
+            )
+        )
+
+    def accept_dispute(self, provider_ref: str, idempotency_key: str) -> DisputeStatus:
+        """Close the dispute as lost; see `DisputeDesk`."""
+        return _dispute(
+            _asked(
+                lambda: self._client.v1.disputes.close(provider_ref, {}, {"idempotency_key": idempotency_key})
+            )
+        )
+
+    def settlements(self, since: datetime, until: datetime) -> Sequence[SettlementLine]:
+        """The account's balance transactions, each with the payout that it is part of; see the port."""
+        return _asked(lambda: lines_between(self._client, since, until))
 
     def parse_notice(self, raw: bytes, headers: Mapping[str, str], now: datetime) -> Notice:
         """Verify Stripe's signature and its time, and read the event; see the port."""
@@ -182,22 +227,17 @@ class StripeProvider:
 
     def read_notice(self, raw: bytes) -> Notice:
         """Read an event; see the port."""
-        try:
-            event = _EVENT_DECODER.decode(raw)
-        except msgspec.DecodeError:
-            return Notice(f"sha256:{hashlib.sha256(raw).hexdigest()}", NoticeKind.UNREADABLE, "?")
-        what = f"{event.type} {event.api_version}"
-        if event.type in IRRELEVANT_EVENTS:
-            return Notice(event.id, NoticeKind.IRRELEVANT, what)
-        if event.api_version != API_VERSION:
-            return Notice(event.id, NoticeKind.UNKNOWN_VERSION, what)
-        if event.type not in CHECKOUT_EVENTS:
-            return Notice(event.id, NoticeKind.UNKNOWN_KIND, what)
-        try:
-            session = _SESSION_DECODER.decode(event.data.object)
-        except msgspec.DecodeError:
-            return Notice(event.id, NoticeKind.UNREADABLE, what)
-        return Notice(event.id, NoticeKind.CHECKOUT, what, _status(session, None, event.created))
+        return read_event(raw)
+
+    def _refunds_of(self, payment_ref: str) -> Iterable[stripe.Refund]:
+        found = self._client.v1.refunds.list({"payment_intent": payment_ref, "limit": 100})
+        return found.auto_paging_iter()
+
+    def _intent(self, intent_id: str) -> dict[str, Any]:
+        found = _asked(
+            lambda: self._client.v1.payment_intents.retrieve(intent_id, {"expand": ["latest_charge"]})
+        )
+        return found.to_dict()
 
     def _check_signature(self, raw: bytes, header: str) -> None:
         for secret in self._secrets:
@@ -210,47 +250,41 @@ class StripeProvider:
         raise NoticeRefusedError(NAME, "signature")
 
 
-def _asked(call: Callable[[], T]) -> T:
-    """The answer, or our own error; a fault of our key or of a limit passes, a wrong request does not."""
-    try:
-        return call()
-    except (stripe.InvalidRequestError, stripe.IdempotencyError, stripe.CardError) as error:
-        if error.http_status == 409:  # another request holds the key right now
-            raise ProviderUnavailableError(NAME, error.code or "conflict") from error
-        raise ProviderRefusedError(NAME, error.code or type(error).__name__) from error
-    except stripe.StripeError as error:
-        raise ProviderUnavailableError(NAME, error.code or type(error).__name__) from error
+def _references(order: CheckoutOrder) -> dict[str, str]:
+    return {"checkout": str(order.checkout_id), "book": order.book_id}
 
 
-def _status(session: _Session, intent_status: str | None, paid_at: int | None) -> CheckoutStatus:
-    state = _state(session, intent_status)
+def _refund(refund: stripe.Refund) -> RefundStatus:
+    return refund_status(msgspec.convert(refund.to_dict(), Refund))
+
+
+def _dispute(dispute: stripe.Dispute) -> DisputeStatus:
+    return dispute_status(msgspec.convert(dispute.to_dict(), Dispute))
+
+
+def _declined(order: CheckoutOrder, intent_id: str) -> CheckoutStatus:
     return CheckoutStatus(
-        checkout_id=_uuid((session.metadata or {}).get("checkout")),
-        provider_ref=session.id,
-        state=state,
-        payment_ref=session.payment_intent,
-        amount_fen=session.amount_total or 0,
-        currency=session.currency or "",
-        paid_at=datetime.fromtimestamp(paid_at, UTC)
-        if state is CheckoutState.PAID and paid_at is not None
-        else None,
+        checkout_id=order.checkout_id,
+        provider_ref=intent_id,
+        state=CheckoutState.FAILED,
+        payment_ref=None,
+        amount_fen=order.amount_fen,
+        currency="cny",
+        paid_at=None,
     )
 
 
-def _state(session: _Session, intent_status: str | None) -> CheckoutState:
-    if session.payment_status == "paid":
-        return CheckoutState.PAID
-    if session.status == "expired":
-        return CheckoutState.EXPIRED
-    if session.status == "complete":
-        # A wallet's payment that fails after the page was left: the session stays complete and unpaid.
-        failed = intent_status in {"requires_payment_method", "canceled"}
-        return CheckoutState.FAILED if failed else CheckoutState.PROCESSING
-    return CheckoutState.OPEN
-
-
-def _uuid(text: str | None) -> UUID | None:
+def _asked(call: Callable[[], T]) -> T:
     try:
-        return UUID(text) if text else None
-    except ValueError:
-        return None
+        return call()
+    except stripe.StripeError as error:
+        raise _ours(error) from error
+
+
+def _ours(error: stripe.StripeError) -> ProviderRefusedError | ProviderUnavailableError:
+    """Our own error; a fault of our key or of a limit passes, a wrong request does not."""
+    reason = error.code or type(error).__name__
+    wrong = isinstance(error, (stripe.InvalidRequestError, stripe.IdempotencyError, stripe.CardError))
+    if wrong and error.http_status != 409:  # 409: another request holds the key right now
+        return ProviderRefusedError(NAME, reason)
+    return ProviderUnavailableError(NAME, reason)

@@ -11,7 +11,8 @@ from sqlalchemy import Engine, Row, text, update
 
 from backend.payments.checkouts import FIRST_CHECK_AFTER, ask_provider
 from backend.payments.port import CheckoutState, Provider, ProviderRefusedError, ProviderUnavailableError
-from backend.payments.settlement import NotOurs, settle
+from backend.payments.settings import PaymentRules
+from backend.payments.settlement import DEFAULTS, NotOurs, settle
 from backend.payments.tables import checkout
 
 SWEEP_AT_ONCE = 20
@@ -30,12 +31,18 @@ _CLAIM = text("""
 """)
 
 
-def sweep(engine: Engine, provider: Provider, now: datetime, most: int | None = None) -> int:
+def sweep(
+    engine: Engine,
+    provider: Provider,
+    now: datetime,
+    most: int | None = None,
+    rules: PaymentRules = DEFAULTS,
+) -> int:
     """Look after the checkouts that are due for it, all or about `most` of them; returns how many."""
     done = 0
     while (most is None or done < most) and (rows := _claimed(engine, provider.name, now)):
         for row in rows:
-            _look_after(engine, provider, row, now)
+            _look_after(engine, provider, row, now, rules)
         done += len(rows)
     return done
 
@@ -47,13 +54,15 @@ def _claimed(engine: Engine, provider: str, now: datetime) -> Sequence[Row[Any]]
         ).all()
 
 
-def _look_after(engine: Engine, provider: Provider, row: Row[Any], now: datetime) -> None:
+def _look_after(
+    engine: Engine, provider: Provider, row: Row[Any], now: datetime, rules: PaymentRules
+) -> None:
     """One checkout; a failure of any kind leaves it due again later and never stops the others."""
     try:
         if row.provider_ref is None:
             _ask_again(engine, provider, row, now)
         else:
-            _check(engine, provider, row, now)
+            _check(engine, provider, row, now, rules)
     except (ProviderUnavailableError, ProviderRefusedError) as error:
         log.warning("checkout_not_checked", checkout_id=str(row.checkout_id), reason=error.reason)
         _next(engine, row, now)
@@ -75,10 +84,10 @@ def _ask_again(engine: Engine, provider: Provider, row: Row[Any], now: datetime)
         )
 
 
-def _check(engine: Engine, provider: Provider, row: Row[Any], now: datetime) -> None:
+def _check(engine: Engine, provider: Provider, row: Row[Any], now: datetime, rules: PaymentRules) -> None:
     status = provider.status(row.provider_ref)
     with engine.begin() as connection:
-        outcome = settle(connection, provider.name, status, now)
+        outcome = settle(connection, provider.name, status, now, rules)
         if isinstance(outcome, NotOurs):
             log.error("checkout_not_settled", checkout_id=str(row.checkout_id), reason=outcome.reason)
             connection.execute(

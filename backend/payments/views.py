@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify, request
 from flask.blueprints import BlueprintSetupState
 
 from backend.payments.port import NoticeRefusedError
-from backend.payments.provider import EXTENSION, current_provider, make_provider
+from backend.payments.providers import EXTENSION, current_providers, make_providers
 from backend.payments.service import take_notice
 from backend.services import services
 
@@ -21,18 +21,18 @@ log = structlog.get_logger()
 
 @blueprint.record_once
 def set_up(state: BlueprintSetupState) -> None:
-    """Build the provider with the application, so that a mistake in its settings stops the start."""
-    settings = state.app.extensions["estate"].settings
-    state.app.extensions[EXTENSION] = make_provider(settings.payments)
+    """Build the providers with the application, so that a mistake in their settings stops the start."""
+    parts = state.app.extensions["estate"]
+    state.app.extensions[EXTENSION] = make_providers(parts.settings, parts.engine)
 
 
-@blueprint.post("/stripe")
-def stripe_notice() -> tuple[Response, int]:
-    """200 as soon as the notice is on disk; 400 if nobody can prove that it is Stripe's."""
+@blueprint.post("/<provider_name>")
+def notice(provider_name: str) -> tuple[Response, int]:
+    """200 as soon as the notice is on disk; 400 if nobody can prove that it is that provider's."""
     try:
         taken = take_notice(
             services().engine,
-            current_provider(),
+            current_providers().get(provider_name),
             request.get_data(cache=False),
             dict(request.headers),
             datetime.now(UTC),

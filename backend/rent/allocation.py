@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
@@ -85,14 +85,21 @@ def dues_of(lines: Iterable[tuple[str, int]]) -> dict[Due, int]:
     return {due: amount for due, amount in dues.items() if amount}
 
 
-def allocate(amount_fen: int, charges: Sequence[OpenCharge]) -> tuple[tuple[Part, ...], int]:
+def allocate(
+    amount_fen: int, charges: Sequence[OpenCharge], first: Container[UUID] = ()
+) -> tuple[tuple[Part, ...], int]:
     """Divide an amount over charges, oldest due date first.
 
+    Args:
+        first: charges that the payer chose; they come before all others.
     Returns:
         The parts, and what is left over when every charge is paid; together they are `amount_fen`.
     """
     parts, left = [], amount_fen
-    for charge in sorted(charges, key=lambda charge: (charge.due_on, charge.month, charge.charge_id)):
+    for charge in sorted(
+        charges,
+        key=lambda charge: (charge.charge_id not in first, charge.due_on, charge.month, charge.charge_id),
+    ):
         amount = min(left, charge.left_fen)
         if amount > 0:
             parts.append(Part(charge, amount, split(charge.left, amount)))

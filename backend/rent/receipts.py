@@ -9,15 +9,16 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import ARRAY, Connection, Uuid, bindparam, insert, select, text
 
+from backend.db.arrays import among
 from backend.ledger import books, service
 from backend.ledger.rules import Dimensions, NewEntry
 from backend.ledger.vouchers import Occasion
 from backend.registry.rules import local_day
 from backend.rent import vouchers
-from backend.rent.allocation import Part, allocate
+from backend.rent.allocation import OpenCharge, Part, allocate
 from backend.rent.errors import AmountNotPositiveError
 from backend.rent.statement import open_charges, prepaid_payments
-from backend.rent.tables import payment, payment_allocation, receipt_serial
+from backend.rent.tables import payment, payment_allocation
 
 # Any number of ours: the second half of the key is the household.
 ACCOUNT_LOCK = 7_205_302
@@ -31,6 +32,7 @@ class NewPayment:
         provider, provider_ref: the provider and its own number of this payment; unique together.
         channel: how it was paid ('wechat_pay', 'alipay', 'card').
         paid_at: when, UTC.
+        charge_ids: what it is for, if the payer chose; paid before anything else.
     """
 
     estate_id: str
@@ -40,6 +42,7 @@ class NewPayment:
     channel: str
     amount_fen: int
     paid_at: datetime
+    charge_ids: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,60 +55,121 @@ class PaymentTaken:
 
 
 def take_payment(connection: Connection, given: NewPayment, *, actor: str, now: datetime) -> PaymentTaken:
-    """Book a payment: oldest charges first, what is over becomes prepaid rent.
+    """Book a payment; see `take_payments`."""
+    return take_payments(connection, [given], actor=actor, now=now)[0]
 
-    The household's account is locked until the transaction ends, so that two payments do not pay the same
+
+def take_payments(
+    connection: Connection, given: Sequence[NewPayment], *, actor: str, now: datetime
+) -> list[PaymentTaken]:
+    """Book payments: the chosen charges first, then the oldest; what is over becomes prepaid rent.
+
+    The households' accounts are locked until the transaction ends, so that two payments do not pay the same
     charge. The unique indexes on the provider's reference and on the business event decide what was taken
     before, also between writers that did not meet at that lock.
 
+    Returns:
+        One for each, in their order.
     Raises:
-        AmountNotPositiveError: nothing was paid.
+        AmountNotPositiveError: nothing was paid; none of them is booked.
     """
-    if given.amount_fen <= 0:
-        raise AmountNotPositiveError(given.amount_fen)
-    lock_accounts(connection, [given.household_id])
-    before = connection.execute(
-        select(payment.c.payment_id, payment.c.receipt_number).where(
-            payment.c.provider == given.provider, payment.c.provider_ref == given.provider_ref
+    for one in given:
+        if one.amount_fen <= 0:
+            raise AmountNotPositiveError(one.amount_fen)
+    if not given:
+        return []
+    lock_accounts(connection, [one.household_id for one in given])
+    known = _taken_before(connection, given)
+    new = list({_reference(one): one for one in given if _reference(one) not in known}.values())
+    taken = _book(connection, new, actor, now) if new else {}
+    return [known.get(_reference(one)) or taken[_reference(one)] for one in given]
+
+
+def _reference(given: NewPayment) -> tuple[str, str]:
+    return given.provider, given.provider_ref
+
+
+def _taken_before(connection: Connection, given: Sequence[NewPayment]) -> dict[tuple[str, str], PaymentTaken]:
+    rows = connection.execute(
+        select(
+            payment.c.provider, payment.c.provider_ref, payment.c.payment_id, payment.c.receipt_number
+        ).where(
+            among(payment.c.provider_ref, {one.provider_ref for one in given}),
+            among(payment.c.provider, {one.provider for one in given}),
         )
-    ).one_or_none()
-    if before is not None:
-        return PaymentTaken(before.payment_id, before.receipt_number, is_new=False)
-    parts, prepaid_fen = allocate(
-        given.amount_fen, open_charges(connection, [given.household_id])[given.household_id]
     )
-    paid_on = local_day(given.paid_at)
-    serial = connection.execute(select(receipt_serial.next_value())).scalar_one()
-    receipt_number = f"SJ{paid_on:%Y%m%d}-{serial:06d}"
-    entry = vouchers.receipt_entry(
-        books.chart_of(connection, now),
-        Occasion(books.book_of(connection, given.estate_id, now), now, paid_on, actor, None),
-        f"{given.provider}:{given.provider_ref}",
-        given.provider,
-        receipt_number,
-        Dimensions(given.estate_id, None, given.household_id, given.channel),
-        parts,
-        prepaid_fen,
-    )
-    (posted,) = service.post(connection, [entry])
-    payment_id = uuid4()
+    return {
+        (row.provider, row.provider_ref): PaymentTaken(row.payment_id, row.receipt_number, is_new=False)
+        for row in rows
+    }
+
+
+def _book(
+    connection: Connection, given: Sequence[NewPayment], actor: str, now: datetime
+) -> dict[tuple[str, str], PaymentTaken]:
+    """Entries, payments and allocations of payments that are new; one statement for all of a kind."""
+    chart = books.chart_of(connection, now)
+    book_ids = {one: books.book_of(connection, one, now) for one in {g.estate_id for g in given}}
+    charges = open_charges(connection, list({one.household_id for one in given}))
+    serials = connection.execute(_SERIALS, {"many": len(given)}).scalars().all()
+    entries: list[NewEntry] = []
+    kept: list[tuple[UUID, Part]] = []
+    rows: list[dict[str, object]] = []
+    for one, serial in zip(given, serials, strict=True):
+        parts, prepaid_fen = allocate(one.amount_fen, charges[one.household_id], one.charge_ids)
+        charges[one.household_id] = _after(charges[one.household_id], parts)
+        paid_on, payment_id = local_day(one.paid_at), uuid4()
+        number = f"SJ{paid_on:%Y%m%d}-{serial:06d}"
+        entries.append(
+            vouchers.receipt_entry(
+                chart,
+                Occasion(book_ids[one.estate_id], now, paid_on, actor, None),
+                f"{one.provider}:{one.provider_ref}",
+                one.provider,
+                number,
+                Dimensions(one.estate_id, None, one.household_id, one.channel),
+                parts,
+                prepaid_fen,
+            )
+        )
+        kept += [(payment_id, part) for part in parts]
+        rows.append(_row(one, payment_id, number, now))
+    posted = service.post(connection, entries)
     connection.execute(
-        insert(payment).values(
-            payment_id=payment_id,
-            receipt_number=receipt_number,
-            entry_id=posted.entry_id,
-            estate_id=given.estate_id,
-            household_id=given.household_id,
-            provider=given.provider,
-            provider_ref=given.provider_ref,
-            channel=given.channel,
-            amount_fen=given.amount_fen,
-            paid_at=given.paid_at,
-            recorded_at=now,
-        )
+        insert(payment),
+        [{**row, "entry_id": entry.entry_id} for row, entry in zip(rows, posted, strict=True)],
     )
-    _keep(connection, [(payment_id, part) for part in parts], from_prepaid=False, now=now)
-    return PaymentTaken(payment_id, receipt_number, is_new=True)
+    _keep(connection, kept, from_prepaid=False, now=now)
+    return {
+        _reference(one): PaymentTaken(row["payment_id"], row["receipt_number"], is_new=True)  # type: ignore[arg-type]
+        for one, row in zip(given, rows, strict=True)
+    }
+
+
+_SERIALS = text("SELECT nextval('receipt_serial') FROM generate_series(1, :many)")
+
+
+def _row(given: NewPayment, payment_id: UUID, number: str, now: datetime) -> dict[str, object]:
+    return {
+        "payment_id": payment_id,
+        "receipt_number": number,
+        "estate_id": given.estate_id,
+        "household_id": given.household_id,
+        "provider": given.provider,
+        "provider_ref": given.provider_ref,
+        "channel": given.channel,
+        "amount_fen": given.amount_fen,
+        "paid_at": given.paid_at,
+        "recorded_at": now,
+    }
+
+
+def _after(charges: Sequence[OpenCharge], parts: Sequence[Part]) -> list[OpenCharge]:
+    """The charges when these parts of them are paid."""
+    paid = {part.charge.charge_id: part.split for part in parts}
+    return [
+        charge.after(paid[charge.charge_id]) if charge.charge_id in paid else charge for charge in charges
+    ]
 
 
 def use_prepaid(
@@ -137,11 +201,7 @@ def use_prepaid(
             key = f"{row.payment_id}:{part.charge.charge_id}:{part.charge.allocations + 1}"
             entries.append(vouchers.prepaid_entry(chart, occasion, key, about, part))
             kept.append((row.payment_id, part))
-        paid = {part.charge.charge_id: part.split for part in parts}
-        charges[row.household_id] = [
-            charge.after(paid[charge.charge_id]) if charge.charge_id in paid else charge
-            for charge in charges[row.household_id]
-        ]
+        charges[row.household_id] = _after(charges[row.household_id], parts)
     service.post(connection, entries)
     _keep(connection, kept, from_prepaid=True, now=now)
     return sum(part.amount_fen for _, part in kept)

@@ -13,7 +13,7 @@ from backend.identity.service import check_role
 from backend.registry import tables as registry
 from backend.rent.errors import HouseholdUnknownError, TenancyUnknownError, TermExistsError
 from backend.rent.monthly import RunResult, run_month
-from backend.rent.receipts import NewPayment, PaymentTaken, take_payment
+from backend.rent.receipts import NewPayment, PaymentTaken, take_payment, take_payments
 from backend.rent.rules import Term, read_month
 from backend.rent.statement import LineView, PaymentView, Statement, UnpaidCharge, read_statement
 from backend.rent.tables import rent_term
@@ -32,6 +32,7 @@ __all__ = [
     "read_month",
     "run_month",
     "take_payment",
+    "take_payments",
 ]
 
 

@@ -8,12 +8,12 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Connection, Row, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Row, cast, func, select
 
 from backend.db.arrays import among
 from backend.rent.allocation import Due, OpenCharge, dues_of
 from backend.rent.netting import Item, Netted, net
-from backend.rent.tables import payment, payment_allocation, rent_charge, rent_charge_line
+from backend.rent.tables import payment, payment_allocation, payment_return, rent_charge, rent_charge_line
 
 RECENT_PAYMENTS = 12
 # PostgreSQL adds up bigint as numeric, which would come out as Decimal.
@@ -192,7 +192,7 @@ def prepaid_payments(
     Returns:
         Each with what is left of it in fen.
     """
-    used = _SUM_FEN
+    used = _SUM_FEN + _returned_fen()
     rows = connection.execute(
         select(
             payment.c.payment_id,
@@ -209,6 +209,15 @@ def prepaid_payments(
         .order_by(payment.c.paid_at, payment.c.payment_id)
     )
     return [(row, row.left_fen) for row in rows]
+
+
+def _returned_fen() -> ColumnElement[int]:
+    """What of a payment went back to the payer."""
+    returned = func.coalesce(func.sum(payment_return.c.amount_fen), 0)
+    return cast(
+        select(returned).where(payment_return.c.payment_id == payment.c.payment_id).scalar_subquery(),
+        BigInteger,
+    )
 
 
 def _unsettled(connection: Connection, household_ids: Sequence[UUID]) -> Sequence[Row[Any]]:

@@ -102,3 +102,13 @@ payment_allocation = Table(
     Column("allocated_at", MOMENT, nullable=False),
     Index("payment_allocation_payment_id_idx", "payment_id"),
 )
+
+payment_return = Table(
+    "payment_return",
+    metadata,
+    Column("entry_id", BigInteger, ForeignKey("journal_entry.entry_id"), primary_key=True),
+    Column("payment_id", Uuid, ForeignKey("payment.payment_id"), nullable=False),
+    Column("amount_fen", BigInteger, nullable=False),
+    Column("returned_at", MOMENT, nullable=False),
+    Index("payment_return_payment_id_idx", "payment_id"),
+)

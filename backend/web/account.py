@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, func, or_, select
 
+from backend.payments.checkouts import estate_of
 from backend.payments.port import CheckoutState
 from backend.payments.tables import checkout
 from backend.registry.rules import local_day
@@ -38,6 +39,7 @@ class Account:
     """
 
     household_id: UUID
+    estate_id: str
     home_zh: str
     statement: Statement
     seen: str
@@ -52,6 +54,7 @@ def account_of(connection: Connection, person_id: UUID | None, now: datetime) ->
         return None
     return Account(
         household_id=household_id,
+        estate_id=estate_of(connection, household_id),
         home_zh=_home_zh(connection, household_id, today),
         statement=household_statement(connection, household_id),
         seen=_seen(connection, household_id),

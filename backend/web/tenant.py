@@ -18,10 +18,12 @@ from backend.payments.errors import (
     AmountOutOfRangeError,
     CheckoutClosedError,
     CheckoutUnknownError,
+    MethodNotTakenError,
+    OnlineClosedError,
     PaymentsNotSetUpError,
 )
 from backend.payments.port import ProviderRefusedError, ProviderUnavailableError
-from backend.payments.provider import current_provider
+from backend.payments.providers import current_providers
 from backend.payments.service import Method, checkout_state, start_checkout
 from backend.services import services
 from backend.web import words
@@ -46,6 +48,8 @@ from backend.web.rent_view import (
 REFUSALS = (
     AmountOutOfRangeError,
     MethodMissingError,
+    MethodNotTakenError,
+    OnlineClosedError,
     PaymentsNotSetUpError,
     ProviderRefusedError,
     ProviderUnavailableError,
@@ -164,7 +168,7 @@ def _begin(account: Account, who: Principal, seen: str, wish: Wish, method: Meth
     try:
         started = start_checkout(
             parts.engine,
-            current_provider(),
+            current_providers().for_method(method, account.estate_id),
             account.household_id,
             wish.amount_fen,
             method,

@@ -33,7 +33,7 @@ BACKEND_MAY_IMPORT["closing"] = {"closing"} | BACKEND_MAY_IMPORT["reconciliation
 # Foreign packages with one home, so that their objects become our own values at one border.
 ONE_HOME = {
     "paho": ("gateway/mqtt.py", "simulators/doors/", "simulators/panels/"),
-    "stripe": ("backend/payments/stripe_adapter.py",),
+    "stripe": ("backend/payments/stripe_",),
     "face_recognition": ("gateway/matching/encoder.py", "gateway/matching/encoder_worker.py"),
     "dlib": ("gateway/matching/",),
     "onnxruntime": ("gateway/matching/",),

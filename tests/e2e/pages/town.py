@@ -29,7 +29,7 @@ from backend.identity.service import digest
 from backend.identity.tables import audit_record, login_session, principal
 from backend.ledger.books import open_books
 from backend.ledger.service import reverse
-from backend.payments.provider import current_provider
+from backend.payments.providers import current_providers
 from backend.payments.service import CheckoutState, settle_pending
 from backend.payments.tables import checkout
 from backend.registry import tables as registry
@@ -242,7 +242,7 @@ class Town:
 
         def one_more() -> bool:
             with self.app.app_context():
-                settle_pending(self.engine, current_provider(), datetime.now(UTC))
+                settle_pending(self.engine, current_providers().get("stripe"), datetime.now(UTC))
             return self.count(settled) > before
 
         wait_until(one_more, 20, "the channel's notice did not come")

@@ -23,7 +23,8 @@ from backend.ledger.books import open_books
 from backend.ledger.service import trial_balance
 from backend.payments.port import Method, NoticeRefusedError, Provider
 from backend.payments.service import CheckoutStarted, settle_pending, start_checkout, sweep, take_notice
-from backend.payments.stripe_adapter import CHECKOUT_EVENTS, StripeProvider
+from backend.payments.stripe_adapter import StripeProvider
+from backend.payments.stripe_events import CHECKOUT_EVENTS
 from backend.payments.tables import checkout, provider_notice
 from backend.registry import tables as registry
 from backend.rent.service import (

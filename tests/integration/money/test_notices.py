@@ -13,13 +13,14 @@ import msgspec
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import Engine
 
 from backend.app import create_app
 from backend.payments.errors import NoticeUnknownError
 from backend.payments.notices import LEASE, TRIES_MAX
-from backend.payments.provider import make_provider
+from backend.payments.providers import Providers, make_providers
 from backend.payments.service import parked_notices, replay_notice, settle_pending
-from backend.payments.stripe_adapter import API_VERSION
+from backend.payments.stripe_events import API_VERSION
 from backend.settings import BackendSettings, PaymentSettings
 from estate.config import SettingsError
 from simulators.stripe.faults import Fault
@@ -165,7 +166,7 @@ def test_money_that_differs_from_what_was_asked_for_waits_for_a_person(
 def test_a_parked_notice_is_replayed_once_the_software_knows_it(
     desk: Desk, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.payments.stripe_adapter.API_VERSION", "2020-01-01.older")
+    monkeypatch.setattr("backend.payments.stripe_events.API_VERSION", "2020-01-01.older")
     started = desk.start(home)
     desk.pay(started)
     desk.deliver()
@@ -283,15 +284,20 @@ def test_the_webhook_answers_200_when_the_notice_is_kept_and_400_when_it_is_not_
     assert bytes(kept) == raw
 
 
-def test_half_a_configuration_of_the_channel_stops_the_start(secrets: PaymentSettings) -> None:
-    assert make_provider(PaymentSettings()) is None
+def test_half_a_configuration_of_the_channel_stops_the_start(
+    secrets: PaymentSettings, settings: BackendSettings, engine: Engine
+) -> None:
+    def made(payments: PaymentSettings) -> Providers:
+        return make_providers(msgspec.structs.replace(settings, payments=payments), engine)
+
+    assert set(made(PaymentSettings()).by_name) == {"cash", "bank"}
     with pytest.raises(SettingsError, match="stripe_webhook_secret_file"):
-        make_provider(PaymentSettings(stripe_api_key_file=secrets.stripe_api_key_file))
+        made(PaymentSettings(stripe_api_key_file=secrets.stripe_api_key_file))
     for base in ("http://127.0.0.1:8125", "http://localhost:8125", "https://stand-in.invalid"):
-        assert make_provider(msgspec.structs.replace(secrets, stripe_api_base=base)) is not None
+        assert "stripe" in made(msgspec.structs.replace(secrets, stripe_api_base=base)).by_name
     for base in ("http://stand-in.invalid", "http://10.0.0.7:8125", "stand-in.invalid"):
         with pytest.raises(SettingsError, match="https"):
-            make_provider(msgspec.structs.replace(secrets, stripe_api_base=base))
+            made(msgspec.structs.replace(secrets, stripe_api_base=base))
 
 
 def test_without_a_channel_the_webhook_says_so(app: Flask) -> None:
