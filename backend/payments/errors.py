@@ -110,6 +110,31 @@ class MethodNotTakenError(ExplainedError):
         )
 
 
+class SlipUnknownError(ExplainedError):
+    """A payment at the counter without a usable number or day."""
+
+    code = "slip_unknown"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "请填写收据号或银行流水号（不超过 60 字），到账时间不能晚于现在。",
+            "Give the receipt's or the bank's number (60 characters at most) and a time that is not to come.",
+        )
+
+
+class SlipTakenError(ExplainedError):
+    """The number stands for another payment already."""
+
+    code = "slip_taken"
+
+    def __init__(self, slip_ref: str) -> None:
+        self.slip_ref = slip_ref
+        super().__init__(
+            f"号码“{slip_ref[:60]}”已经登记过另一笔款项，没有重复入账。请核对后重填。",
+            f"The number {slip_ref[:60]!r} stands for another payment already; nothing was booked twice.",
+        )
+
+
 class NoticeUnknownError(ExplainedError):
     """No parked notice of that number."""
 

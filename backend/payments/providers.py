@@ -99,8 +99,12 @@ def make_providers(settings: BackendSettings, engine: Engine) -> Providers:
         found.append(stripe)
     if payments.wechat is not None:
         found.append(_wechat(payments.wechat, settings.serve.public_url))
-    by_estate = {name: {**chosen} for name, chosen in payments.by_estate.items()}
-    providers = Providers({one.name: one for one in found}, {**payments.by_method}, by_estate)
+
+    providers = Providers(
+        {one.name: one for one in found},
+        dict(payments.by_method.items()),
+        {name: dict(chosen.items()) for name, chosen in payments.by_estate.items()},
+    )
     _check_choice(providers)
     return providers
 

@@ -16,11 +16,14 @@ import pytest
 import responses
 from sqlalchemy import Connection, Engine, Row, insert, select
 
+from backend.db import metadata
 from backend.identity.principal import Grant, Principal
 from backend.identity.tables import principal as principal_table
 from backend.identity.tables import principal_role
 from backend.ledger.books import open_books
 from backend.ledger.service import trial_balance
+from backend.payments.money_back import RefundOrder
+from backend.payments.money_back_tables import refund
 from backend.payments.port import Method, NoticeRefusedError, Provider
 from backend.payments.service import CheckoutStarted, settle_pending, start_checkout, sweep, take_notice
 from backend.payments.stripe_adapter import StripeProvider
@@ -37,6 +40,7 @@ from backend.rent.service import (
     run_month,
     take_payment,
 )
+from backend.rent.tables import payment
 from simulators.stripe import people
 from simulators.stripe.core import StripeCore
 from simulators.stripe.mock import deliver, register
@@ -134,6 +138,41 @@ class Office:
         with self.engine.connect() as connection:
             return household_statement(connection, home.household_id)
 
+    def clerk(self) -> Principal:
+        """Somebody of the finance staff; another one each time."""
+        with self.engine.begin() as connection:
+            return make_principal(connection, f"clerk{next(_numbers)}", "finance", None)
+
+    def row(self, table: str, **where: object) -> Row[Any]:
+        """The one row of a table that has these values."""
+        known = metadata.tables[table]
+        with self.engine.connect() as connection:
+            return connection.execute(
+                select(known).where(*(known.c[name] == value for name, value in where.items()))
+            ).one()
+
+    def write_refund(self, order: RefundOrder, provider: str) -> None:
+        """A refund that is being asked for, without the two people."""
+        with self.engine.begin() as connection:
+            paid = connection.execute(
+                select(payment).where(payment.c.provider_ref == order.payment_ref)
+            ).one()
+            connection.execute(
+                insert(refund).values(
+                    refund_id=order.refund_id,
+                    payment_id=paid.payment_id,
+                    estate_id=paid.estate_id,
+                    household_id=paid.household_id,
+                    amount_fen=order.amount_fen,
+                    provider=provider,
+                    payment_ref=order.payment_ref,
+                    state="asked",
+                    idempotency_key=order.idempotency_key,
+                    created_at=self.now,
+                    checks=0,
+                )
+            )
+
     def count(self, table: str) -> int:
         """Rows of a table."""
         with self.engine.connect() as connection:
@@ -163,6 +202,12 @@ class Clock:
     def forward(self, seconds: float) -> datetime:
         self.now += timedelta(seconds=seconds)
         return self.now
+
+
+@pytest.fixture
+def clock(office: Office) -> Clock:
+    """The moment of the test, for everything in it."""
+    return Clock(office.now)
 
 
 @dataclass
@@ -241,9 +286,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(office: Office) -> Iterator[Desk]:
+def desk(office: Office, clock: Clock) -> Iterator[Desk]:
     """Somewhere to pay, with the channel at hand."""
-    clock = Clock(office.now)
     core = StripeCore(clock, Random(7), AccountSettings(payouts="manual"), api_key=API_KEY)
     core.add_endpoint("https://city.invalid/webhooks/stripe", SECRET, CHECKOUT_NOTICES)
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:

@@ -48,11 +48,11 @@ def test_a_wrong_month_or_estate_is_one_sentence(office: Office, run: Run, words
 
 
 def test_parked_notices_are_listed_and_replayed_by_command(desk: Desk, run: Run) -> None:
-    raw = b'{"id": "evt_1", "type": "payout.paid", "created": 1, "data": {"object": {}}}'
+    raw = b'{"id": "evt_1", "type": "invoice.paid", "created": 1, "data": {"object": {}}}'
     desk.receive("", raw, desk.signed(raw))
     desk.work()
     listed = run("notices", "parked").output.split("\t")
-    assert listed[2:] == ["evt_1", "unknown_version: payout.paid None\n"]
+    assert listed[2:] == ["evt_1", "unknown_version: invoice.paid None\n"]
     assert run("notices", "replay", listed[0]).exit_code == 0
     assert desk.notices() == [("waiting", None)]
     assert "搁置" in run("notices", "replay", listed[0]).output

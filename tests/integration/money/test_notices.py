@@ -116,8 +116,8 @@ def test_a_notice_with_several_signatures_is_believed_if_one_of_them_is_right(
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (event("customer.created"), f"unknown_kind: customer.created {API_VERSION}"),
-        (event("charge.dispute.created"), f"unknown_kind: charge.dispute.created {API_VERSION}"),
+        (event("invoice.created"), f"unknown_kind: invoice.created {API_VERSION}"),
+        (event("charge.dispute.created"), f"unreadable: charge.dispute.created {API_VERSION}"),
         (event(version="2031-01-01.later"), "unknown_version: checkout.session.completed 2031-01-01.later"),
         (event(version=None), "unknown_version: checkout.session.completed None"),
         (event(), f"unknown_checkout: checkout.session.completed {API_VERSION}"),
