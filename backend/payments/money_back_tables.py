@@ -15,6 +15,7 @@ from sqlalchemy import (
     text,
 )
 
+from backend.approvals.tables import approval_proposal
 from backend.db import MOMENT, metadata
 
 refund = Table(
@@ -28,7 +29,7 @@ refund = Table(
     Column("provider", Text, nullable=False),
     Column("payment_ref", Text, nullable=False),
     Column("state", Text, nullable=False),
-    Column("proposal_id", Uuid, ForeignKey("approval_proposal.proposal_id"), unique=True),
+    Column("proposal_id", Uuid, ForeignKey(approval_proposal.c.proposal_id), unique=True),
     Column("idempotency_key", Text, nullable=False, unique=True),
     Column("provider_ref", Text),
     Column("detail", Text),
@@ -112,7 +113,7 @@ deposit_deduction = Table(
     Column("amount_fen", BigInteger, nullable=False),
     Column("reason_zh", Text, nullable=False),
     Column("evidence_id", Uuid, ForeignKey("money_evidence.evidence_id"), nullable=False),
-    Column("proposal_id", Uuid, ForeignKey("approval_proposal.proposal_id"), nullable=False, unique=True),
+    Column("proposal_id", Uuid, ForeignKey(approval_proposal.c.proposal_id), nullable=False, unique=True),
     Column("entry_id", BigInteger, ForeignKey("journal_entry.entry_id"), nullable=False, unique=True),
     Column("deducted_at", MOMENT, nullable=False),
     Index("deposit_deduction_tenancy_id_idx", "tenancy_id"),
@@ -123,7 +124,7 @@ deposit_return = Table(
     metadata,
     Column("tenancy_id", Uuid, ForeignKey("deposit_settlement.tenancy_id"), primary_key=True),
     Column("amount_fen", BigInteger, nullable=False),
-    Column("proposal_id", Uuid, ForeignKey("approval_proposal.proposal_id"), nullable=False, unique=True),
+    Column("proposal_id", Uuid, ForeignKey(approval_proposal.c.proposal_id), nullable=False, unique=True),
     Column("transfer_ref", Text, nullable=False, unique=True),
     Column("payee_zh", Text, nullable=False),
     Column("payee_account", Text, nullable=False),
