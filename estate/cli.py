@@ -18,6 +18,7 @@ GROUPS = {
     ),
     "faces": ("gateway.matching.commands:faces", "人脸识别：评估和报告  |  faces: evaluate, report"),
     "gateway": ("gateway.commands:gateway", "小区网关：门禁、人脸库  |  estate gateway: doors, vault"),
+    "rent": ("backend.rent.commands:rent", "计租：收费标准、月度计租  |  rent: tariffs, the monthly run"),
     "simulate": (
         "simulators.commands:simulate",
         "模拟器：门口设备、支付渠道  |  simulators: doors, payment channel",

@@ -22,6 +22,7 @@ from backend.payments.providers import make_providers
 from backend.payments.service import settle_pending, sweep
 from backend.payments.settings import PaymentRules
 from backend.registry.consents import publish_due
+from backend.rent.runs import post_agreed
 from backend.settings import BackendSettings
 from estate.logs import configure_logs
 from estate.processes import die_with_current_parent
@@ -51,7 +52,10 @@ def run_worker(settings: BackendSettings) -> None:
     engine = make_engine(settings.database)
     providers = make_providers(settings, engine)
     url, password_file = settings.database.url, settings.database.password_file
-    jobs = [Job("consents", lambda now: _tell_ended_consents(engine, now))]
+    jobs = [
+        Job("consents", lambda now: _tell_ended_consents(engine, now)),
+        Job("rent_runs", lambda now: post_agreed(engine, now, settings.rent)),
+    ]
     for provider in providers.all():
         jobs += _jobs_of(engine, provider, settings.payment_rules)
     messenger, messages = make_messenger(settings.messages), settings.messages

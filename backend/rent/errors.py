@@ -192,3 +192,110 @@ class ReadingExistsError(ExplainedError):
             f"{read_on} 已有读数；要改请注明更正。",
             f"There is a reading of {read_on} already; mark the new one as a correction.",
         )
+
+
+class TariffChangedError(ExplainedError):
+    """A version that is there would get another figure."""
+
+    code = "tariff_changed"
+
+    def __init__(self, name: str, from_on: date) -> None:
+        self.name, self.from_on = name, from_on
+        super().__init__(
+            f"标准“{name}”从 {from_on} 起的版本已有，数字不能改；请给它填截止日，再加新版本。",
+            f"The version of {name!r} from {from_on} is there and its figures stay; end it and add another.",
+        )
+
+
+class UnitUnknownError(ExplainedError):
+    """No unit of that id."""
+
+    code = "unit_unknown"
+
+    def __init__(self) -> None:
+        super().__init__("没有找到这套房。", "There is no such unit.")
+
+
+class TermUnknownError(ExplainedError):
+    """No term of that id."""
+
+    code = "term_unknown"
+
+    def __init__(self) -> None:
+        super().__init__("没有找到这项条款。", "There is no such term.")
+
+
+class TermPriceError(ExplainedError):
+    """A term with none, or more than one, of amount, share, plan and tier."""
+
+    code = "term_price"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "金额、比例、计租标准、减免档次请填且只填一项；比例和档次只用于减免。",
+            "Give one of amount, share, plan and tier, and no more; share and tier are for relief only.",
+        )
+
+
+class OnceKindError(ExplainedError):
+    """Something that follows from terms or readings is not asked for once."""
+
+    code = "once_kind"
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        super().__init__(
+            f"“{kind}”由合同条款或读数产生，不能单独收取；可单独收取押金和赔偿。",
+            f"{kind!r} follows from terms or readings; only a deposit or damage is asked for by itself.",
+        )
+
+
+class RunUnknownError(ExplainedError):
+    """No run that was begun has that number."""
+
+    code = "run_unknown"
+
+    def __init__(self) -> None:
+        super().__init__("没有找到这次计租。", "There is no such run.")
+
+
+class NothingToChargeError(ExplainedError):
+    """A run that would charge nobody."""
+
+    code = "nothing_to_charge"
+
+    def __init__(self, month: date) -> None:
+        self.month = month
+        super().__init__(
+            f"{month:%Y年%m月}没有要计收的租金：都已计收，或没有在租的家庭。",
+            f"There is nothing to charge for {month:%Y-%m}: everybody is charged, or nobody rents.",
+        )
+
+
+class RunChangedError(ExplainedError):
+    """What would be charged is not what two people agreed on."""
+
+    code = "run_changed"
+
+    def __init__(self, month: date) -> None:
+        self.month = month
+        super().__init__(
+            f"{month:%Y年%m月}的计租在同意之后有变化（合同、标准、读数或付款），没有入账；请重新预览并审批。",
+            f"The run of {month:%Y-%m} changed after it was agreed on (terms, prices, readings, payments);"
+            " it was not charged. Preview it and have it approved again.",
+        )
+
+
+class RunNotAgreedError(ExplainedError):
+    """Nobody agreed to this run."""
+
+    code = "run_not_agreed"
+
+    def __init__(self, month: date, state_zh: str | None) -> None:
+        self.month = month
+        now = f"现在：{state_zh}" if state_zh else "还没有人申请"
+        super().__init__(
+            f"{month:%Y年%m月}的计租还不能入账（{now}）；请先在网页“月度计租”上预览、申请，由另一人同意。",
+            f"The run of {month:%Y-%m} cannot be charged yet; preview and propose it on the page, and have "
+            "another person approve it.",
+        )

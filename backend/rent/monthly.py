@@ -108,7 +108,7 @@ def run_month(
                 tenancies = next_tenancies(connection, one, month, after, rules.batch_size)
                 if not tenancies:
                     break
-                batch = _Batch(
+                batch = Batch(
                     connection, one, month, principal.principal_id if principal else None, now, rules, prices
                 )
                 made = batch.charge(tenancies)
@@ -160,8 +160,12 @@ def _planned(tenancy: Tenancy, month: date, facts: Facts, carried_fen: int, rule
     )
 
 
-class _Batch:
-    """The tenancies of one transaction."""
+class Batch:
+    """The tenancies of one transaction.
+
+    Attributes:
+        nothing_due, unpriced, prepaid_used_fen: as in `RunResult`, of this batch.
+    """
 
     def __init__(
         self,

@@ -112,3 +112,23 @@ payment_return = Table(
     Column("returned_at", MOMENT, nullable=False),
     Index("payment_return_payment_id_idx", "payment_id"),
 )
+
+rent_run = Table(
+    "rent_run",
+    metadata,
+    Column("run_id", Uuid, primary_key=True),
+    Column("estate_id", Text, ForeignKey("estate.estate_id")),
+    Column("month", Date, nullable=False),
+    Column("principal_id", Uuid, nullable=False),
+    Column("planned", Integer, nullable=False),
+    Column("started_at", MOMENT, nullable=False),
+    Column("next_estate_id", Text),
+    Column("after_tenancy_id", Uuid),
+    Column("charged", Integer, nullable=False, server_default=text("0")),
+    Column("nothing_due", Integer, nullable=False, server_default=text("0")),
+    Column("unpriced", Integer, nullable=False, server_default=text("0")),
+    Column("amount_fen", BigInteger, nullable=False, server_default=text("0")),
+    Column("prepaid_used_fen", BigInteger, nullable=False, server_default=text("0")),
+    Column("finished_at", MOMENT),
+    Index("rent_run_unfinished_idx", "started_at", postgresql_where=text("finished_at IS NULL")),
+)

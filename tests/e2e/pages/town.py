@@ -35,8 +35,8 @@ from backend.payments.tables import checkout
 from backend.registry import tables as registry
 from backend.registry.estates import load_estates
 from backend.registry.estates_file import check_estates
-from backend.rent.rules import Term, TermKind
-from backend.rent.service import NewPayment, add_term, read_month, run_month, take_payment
+from backend.rent.rules import TermKind
+from backend.rent.service import Agreed, NewPayment, add_term, read_month, run_month, take_payment
 from backend.services import Services
 from backend.settings import BackendSettings, PaymentSettings
 from backend.web import words
@@ -155,7 +155,7 @@ class Town:
         """Give a household's tenancy a term from January on: `monthly_fen`, or `share_permille`."""
         now = datetime.now(UTC)
         values = {"to_on": None, "monthly_fen": None, "share_permille": None} | terms
-        term = Term(kind=kind, from_on=SINCE, label_zh=label_zh, **values)
+        term = Agreed(kind=kind, from_on=SINCE, label_zh=label_zh, **values)
         with self.engine.begin() as connection:
             clerk = principal_by_login(connection, "both", now)
             add_term(connection, self.homes[login].tenancy_id, term, clerk, now)

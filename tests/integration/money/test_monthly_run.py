@@ -16,8 +16,8 @@ from backend.ledger.service import entries_of_day
 from backend.registry.errors import UnknownThingError
 from backend.rent import monthly
 from backend.rent.errors import HouseholdUnknownError, TermExistsError
-from backend.rent.rules import Term, TermKind
-from backend.rent.service import add_term, household_of, household_statement, run_month
+from backend.rent.rules import TermKind
+from backend.rent.service import Agreed, add_term, household_of, household_statement, run_month
 from backend.rent.settings import RentSettings
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 NOVEMBER, DECEMBER = date(2026, 11, 1), date(2026, 12, 1)
 
 
-def term(kind: str, fen: int | None, share: int | None = None, from_on: date = NOVEMBER) -> Term:
-    return Term(TermKind(kind), from_on, None, fen, share, kind)
+def term(kind: str, fen: int | None, share: int | None = None, from_on: date = NOVEMBER) -> Agreed:
+    return Agreed(TermKind(kind), from_on, None, kind, fen, share)
 
 
-def set_terms(office: Office, home: Home, clerk: Principal, *terms: Term) -> None:
+def set_terms(office: Office, home: Home, clerk: Principal, *terms: Agreed) -> None:
     with office.engine.begin() as connection:
         for given in terms:
             add_term(connection, home.tenancy_id, given, clerk, office.now)

@@ -14,7 +14,7 @@ ADD = "SELECT, INSERT"
 
 
 def upgrade() -> None:
-    for part in ("messaging", "charges", "pricing"):
+    for part in ("messaging", "charges", "pricing", "runs"):
         path = resources.files("backend.db.migrations") / "sql" / f"0004_{part}.sql"
         guards.run(path.read_text(encoding="utf-8"))
     for table in ("unit_area", "meter_reading"):
@@ -22,6 +22,11 @@ def upgrade() -> None:
     guards.run(
         guards.grant("tariff", app=f"{ADD}, UPDATE (to_on)"),
         guards.grant("relief_tier", app=f"{ADD}, UPDATE (to_on)"),
+        guards.grant(
+            "rent_run",
+            app=f"{ADD}, UPDATE (next_estate_id, after_tenancy_id, charged, nothing_due, unpriced, amount_fen,"
+            " prepaid_used_fen, finished_at)",
+        ),
         guards.grant("meter", app=f"{ADD}, UPDATE (removed_on)"),
         f"GRANT UPDATE (ended_by) ON rent_term TO {guards.APP};",
         # Telephone numbers, and texts that name debts, are nothing for reports.
