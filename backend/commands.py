@@ -14,7 +14,7 @@ from backend.db.commands import bootstrap, migrate
 from backend.identity.commands import gateway, principal
 from backend.jobs.commands import work
 from backend.payments.commands import notices
-from backend.registry.commands import import_command, load_estates_command
+from backend.registry.commands import export_command, import_command, load_estates_command
 from backend.rent.commands import charge
 from estate.logs import configure_logs
 
@@ -49,6 +49,7 @@ for command in (
     approval_rights,
     load_estates_command,
     import_command,
+    export_command,
     principal,
     gateway,
     work,

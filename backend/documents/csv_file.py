@@ -11,6 +11,8 @@ from backend.documents.columns import Kind, Sheet, Totals, written
 BOM = "\ufeff"
 # A text that begins like this would be run as a formula by whoever opens the file in a spreadsheet.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# These get an apostrophe before them; its own is guarded too, so that reading takes away what writing added.
+GUARDED_STARTS = (*FORMULA_STARTS, "'")
 
 
 def csv_lines(sheet: Sheet) -> Iterator[str]:
@@ -28,7 +30,7 @@ def _row(sheet: Sheet, row: object) -> str:
     cells = []
     for column, value in zip(sheet.columns, row, strict=True):  # type: ignore[call-overload]
         text = written(column, value)
-        if column.kind is Kind.TEXT and text.startswith(FORMULA_STARTS):
+        if column.kind is Kind.TEXT and text.startswith(GUARDED_STARTS):
             text = f"'{text}"
         cells.append(text)
     return _line(cells)

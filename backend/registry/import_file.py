@@ -1,4 +1,4 @@
-"""The import file: households with their people, read row by row so that each faulty one is named."""
+"""The import file as JSON: households with their people, read so that each faulty one is named."""
 
 from __future__ import annotations
 
@@ -57,14 +57,20 @@ class Household(Row, frozen=True):
 
 
 class ReadHousehold(msgspec.Struct, frozen=True):
-    """A household that could be read, and where it stands."""
+    """A household that could be read, and where it and its members stand in the file."""
 
     row: str
     household: Household
     members: list[Member]
+    member_rows: list[str]
+
+    @property
+    def whole(self) -> bool:
+        """Whether every member could be read."""
+        return len(self.members) == len(self.household.members)
 
 
-def read_import(body: bytes) -> tuple[list[ReadHousehold], list[Problem]]:
+def read_json(body: bytes) -> tuple[list[ReadHousehold], list[Problem]]:
     """Every household that can be read, and what is wrong with the others."""
     if len(body) > FILE_BYTES_MAX:
         return [], [Problem("(file)", "文件过大，请分批导入", "the file is too large; import it in parts")]
@@ -94,11 +100,13 @@ def _household(row: str, plain: object, problems: list[Problem]) -> ReadHousehol
     if household is None:
         return None
     row = f"{row} ({household.ref})"
-    members = [
-        _convert(f"{row}.members[{number}]", member, Member, problems)
-        for number, member in enumerate(household.members)
-    ]
-    return ReadHousehold(row, household, [member for member in members if member is not None])
+    members: list[Member] = []
+    for number, plain_member in enumerate(household.members):
+        member = _convert(f"{row}.members[{number}]", plain_member, Member, problems)
+        if member is not None:
+            members.append(member)
+    rows = [f"{row}.members[{number}] ({member.ref})" for number, member in enumerate(members)]
+    return ReadHousehold(row, household, members, rows)
 
 
 def _convert(row: str, plain: object, kind: type[RowT], problems: list[Problem]) -> RowT | None:

@@ -67,8 +67,7 @@ def check(file: Sequence[ReadHousehold], known: Known, today: date) -> list[Prob
         problems += [Problem(one.row, zh, en) for zh, en in _household(one, known)]
         if one.household.estate not in known.estates:
             continue
-        for number, member in enumerate(one.members):
-            row = f"{one.row}.members[{number}] ({member.ref})"
+        for row, member in zip(one.member_rows, one.members, strict=True):
             problems += [Problem(row, zh, en) for zh, en in _member(one, member, known, today)]
     return problems
 
@@ -122,8 +121,7 @@ def _household(one: ReadHousehold, known: Known) -> Iterator[Words]:
             )
     elif any(each.to_on is None or each.to_on > row.from_on for each in tenancies):
         yield "该房源在此期间已有租约", "the unit is let already in that time"
-    whole = len(one.members) == len(row.members)
-    if whole and not any(member.kind == "tenant" for member in one.members):
+    if one.whole and not any(member.kind == "tenant" for member in one.members):
         yield "至少要有一位承租人（kind = tenant）", "there has to be a member of kind tenant"
 
 

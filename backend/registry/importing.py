@@ -16,11 +16,12 @@ from backend.identity.audit import audit
 from backend.identity.principal import Principal
 from backend.identity.tables import principal, principal_role
 from backend.registry import consents
-from backend.registry.errors import ImportRefusedError
+from backend.registry.errors import ImportRefusedError, Problem
 from backend.registry.facts import OPEN_DOORS
-from backend.registry.import_file import Member, ReadHousehold, read_import
+from backend.registry.import_file import Member, ReadHousehold, read_json
 from backend.registry.import_known import read_known
 from backend.registry.import_rules import Known, check, is_new
+from backend.registry.import_table import read_households
 from backend.registry.keys import card_reference
 from backend.registry.roster import lock_rosters, publish_persons
 from backend.registry.rules import local_day, start_of_day
@@ -99,6 +100,45 @@ def import_households(
         ImportRefusedError: naming each faulty row; nothing is imported.
         NotAllowedError: the actor may not register people in one of the estates.
     """
+    file, plan = _plan_import(connection, body, keys, actor, now, new_id)
+    for table in TABLES:
+        if plan.rows[table.name]:
+            connection.execute(insert(table), plan.rows[table.name])
+    _audit(connection, plan)
+    publish_persons(connection, plan.added, now)
+    return _result(plan, file)
+
+
+def try_import(
+    connection: Connection,
+    body: bytes,
+    keys: Callable[[str], bytes],
+    *,
+    actor: Principal,
+    now: datetime,
+) -> Mapping[str, int]:
+    """What an import would add, by table, with nothing written.
+
+    Raises:
+        ImportRefusedError, NotAllowedError: as the import itself.
+    """
+    _, plan = _plan_import(connection, body, keys, actor, now, uuid.uuid4)
+    return {table.name: len(plan.rows[table.name]) for table in TABLES if plan.rows[table.name]}
+
+
+def read_import(body: bytes) -> tuple[list[ReadHousehold], list[Problem]]:
+    """A file in any of its forms: JSON begins with a brace, everything else is a table."""
+    return read_json(body) if body.lstrip()[:1] in {b"{", b"["} else read_households(body)
+
+
+def _plan_import(
+    connection: Connection,
+    body: bytes,
+    keys: Callable[[str], bytes],
+    actor: Principal,
+    now: datetime,
+    new_id: Callable[[], UUID],
+) -> tuple[list[ReadHousehold], _Plan]:
     file, problems = read_import(body)
     estates = sorted({one.household.estate for one in file})
     # Two imports into one estate go one after the other; the second one knows what the first one did.
@@ -118,12 +158,7 @@ def import_households(
     )
     for one in file:
         _plan_household(plan, one, known)
-    for table in TABLES:
-        if plan.rows[table.name]:
-            connection.execute(insert(table), plan.rows[table.name])
-    _audit(connection, plan)
-    publish_persons(connection, plan.added, now)
-    return _result(plan, file)
+    return file, plan
 
 
 def _plan_household(plan: _Plan, one: ReadHousehold, known: Known) -> None:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import Connection
 
+from backend.documents.csv_file import csv_lines
+from backend.documents.workbook import workbook_bytes
 from backend.identity.errors import NotAllowedError
 from backend.registry.errors import ImportRefusedError
 from backend.registry.estates import estate_key
-from backend.registry.importing import import_households
+from backend.registry.export import export_households
+from backend.registry.importing import ImportResult, import_households, try_import
 from backend.registry.rights import end_rights
 from tests.integration.backend.conftest import NOW, Town, household, member
 
@@ -290,3 +296,69 @@ def test_the_same_file_from_two_clerks_at_once_is_imported_once(town: Town) -> N
         thread.join()
     assert len(found) == 4
     assert len(set(found)) == 1
+
+
+TABLE = (
+    "家庭编号,小区,楼栋,房号,月租金,起租日,人员编号,姓名,关系,出生日期,门组,卡号,登录名,同意人脸开门,同意渠道,监护人编号\n"
+    "h1,east,a,0101,386.40,2026-01-01,p1,陈桂芳,承租人,1980-05-05,gate;a,K1;K2,chen,是,柜台,\n"
+    "h1,east,a,0101,386.40,2026-01-01,p2,陈小妹,儿童,2015-03-01,gate;a,,,是,柜台,p1\n"
+)
+
+
+def keys_in(town: Town, connection: Connection) -> Callable[[str], bytes]:
+    return lambda estate_id: estate_key(connection, town.master_key, estate_id)
+
+
+def import_body(town: Town, body: bytes) -> ImportResult:
+    with town.engine.begin() as connection:
+        return import_households(connection, body, keys_in(town, connection), actor=town.admin, now=NOW)
+
+
+def test_a_table_is_imported_like_the_json_file(town: Town) -> None:
+    result = import_body(town, TABLE.encode("gbk"))
+    assert set(result.ids) == {"h1", "p1", "p2"}
+    assert counts(town) == {
+        "household": 1, "person": 2, "household_member": 2, "tenancy": 1, "door_right": 4, "card": 2,
+        "consent": 2, "roster_item": 8,
+    }  # fmt: skip
+
+
+def test_a_dry_run_counts_and_writes_nothing(town: Town) -> None:
+    before = counts(town)
+    with town.engine.begin() as connection:
+        added = try_import(connection, TABLE.encode(), keys_in(town, connection), actor=town.admin, now=NOW)
+    assert added["person"] == 2
+    assert added["card"] == 2
+    assert counts(town) == before
+
+
+def test_a_dry_run_lists_each_faulty_row(town: Town) -> None:
+    body = TABLE.replace("0101", "0909").replace("gate;a,,", "moon,,").encode()
+    with pytest.raises(ImportRefusedError) as refused, town.engine.begin() as connection:
+        try_import(connection, body, keys_in(town, connection), actor=town.admin, now=NOW)
+    assert [one.row for one in refused.value.problems] == ["第 2 行 (h1)", "第 3 行 (p2)"]
+
+
+@pytest.mark.parametrize("form", ["xlsx", "csv"])
+def test_an_export_can_be_imported_again_and_changes_nothing(town: Town, form: str) -> None:
+    import_body(town, TABLE.encode())
+    before = counts(town)
+    rows, body = exported(town, form)
+    assert [row[6] for row in rows] == ["p1", "p2"]
+    import_body(town, body)
+    assert counts(town) == before
+    assert exported(town, form)[0] == rows
+    assert "陈桂芳" not in town.text_of("audit_record")
+
+
+def exported(town: Town, form: str) -> tuple[list[tuple[object, ...]], bytes]:
+    with town.engine.begin() as connection:
+        sheet = export_households(connection, "east", actor=town.admin, now=NOW)
+    rows = [tuple(row) for row in sheet.rows]
+    sheet = replace(sheet, rows=rows)
+    return rows, workbook_bytes([sheet]) if form == "xlsx" else "".join(csv_lines(sheet)).encode()
+
+
+def test_nobody_exports_the_households_of_another_estate(town: Town) -> None:
+    with pytest.raises(NotAllowedError):
+        town.change(lambda c: export_households(c, "west", actor=town.clerk_of_east, now=NOW))
