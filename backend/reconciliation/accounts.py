@@ -49,7 +49,14 @@ class Words(_Part, frozen=True, kw_only=True):
 
     charge: tuple[str, ...] = ("手续费", "服务费", "工本费")
     interest: tuple[str, ...] = ("利息", "结息")
-    channels: tuple[str, ...] = ("STRIPE", "财付通", "微信支付", "支付宝")
+    # By kind of channel.
+    channels: dict[str, tuple[str, ...]] = msgspec.field(
+        default_factory=lambda: {
+            "stripe": ("STRIPE",),
+            "wechat": ("财付通", "微信支付"),
+            "alipay": ("支付宝", "ALIPAY"),
+        }
+    )
 
 
 class CsvMapping(_Part, frozen=True, kw_only=True):

@@ -298,19 +298,24 @@ def _spoilt_credits(
     lines: list[BankLine], kind: ErrorKind, count: int, random: Random, put_in: list[Error]
 ) -> list[BankLine]:
     spoilt = {one.ref for one in put_in}
+
+    def name(line: BankLine) -> str:
+        return line.ref or f"{line.day} {line.note}"
+
     first, last = min(one.day for one in lines), max(one.day for one in lines)
-    free = [one for one in lines if one.note not in spoilt and first < one.day < last]
+    free = [one for one in lines if name(one) not in spoilt and first < one.day < last]
     found = list(lines)
     for chosen in random.sample(free, count):
-        put_in.append(Error(kind, "bank", chosen.note))
+        put_in.append(Error(kind, "bank", name(chosen)))
         match kind:
             case "missing":
                 found.remove(chosen)
             case "extra":
-                note = f"来账 {digits(random, 12)}"
-                put_in[-1] = Error(kind, "bank", note)
                 # An amount that no payout has, from somebody who is no channel.
-                found.append(BankLine("", chosen.day, 12_345 + random.randrange(10_000), "", "某公司", note))
+                stray_fen, note = 12_345 + random.randrange(10_000), f"来账 {digits(random, 12)}"
+                stray = BankLine("", chosen.day, stray_fen, "", "某公司", note)
+                found.append(stray)
+                put_in[-1] = Error(kind, "bank", name(stray))
             case "amount":
                 found[found.index(chosen)] = replace(chosen, amount_fen=chosen.amount_fen - AMOUNT_ERROR_FEN)
             case "doubled":

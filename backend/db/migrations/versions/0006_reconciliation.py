@@ -18,6 +18,8 @@ def upgrade() -> None:
     for table in ("statement_file", "statement_line", "statement_balance"):
         guards.run(guards.append_only(table), guards.grant(table, app=ADD))
     guards.run(
+        # Numbers are drawn ahead, so that matches and what stands on them go in by COPY.
+        f"GRANT USAGE ON SEQUENCE reconciliation_match_match_id_seq TO {guards.APP};",
         guards.grant(
             "statement_account",
             app=f"{ADD}, UPDATE (name_zh, settings, since_on)",
