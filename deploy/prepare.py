@@ -80,6 +80,7 @@ def prepare_estate(folder: Secrets, estate: str, hosts: Sequence[str], config: P
     """
     devices = doors_of(estate, config)
     folder.certificate("broker", ["localhost", "127.0.0.1", "mosquitto", *hosts])
+    folder.certificate("kiosk", ["localhost", "127.0.0.1", *hosts])
     topics = f"{TOPIC_ROOT}/{estate}"
     users = [
         BrokerUser(
@@ -107,7 +108,7 @@ def prepare_estate(folder: Secrets, estate: str, hosts: Sequence[str], config: P
     folder.put("broker_health", "\n".join([*options, f"-P {users[1].password}", ""]))
     folder.keep("vault_key", random_key)
     folder.belong(MOSQUITTO, "broker.key", "broker_passwords", "broker_rights", "broker_health")
-    folder.belong(SMART_ESTATE, "gateway_broker_password", "vault_key")
+    folder.belong(SMART_ESTATE, "gateway_broker_password", "vault_key", "kiosk.key")
     return missing(folder, "backend_credential", "backend_authority.crt")
 
 

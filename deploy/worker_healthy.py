@@ -7,12 +7,11 @@ when the worker or its connection is gone.
 import sys
 
 from backend.db.engine import connect
-from backend.payments.notices import CHANNEL
 from backend.settings import load, settings_path
 
 database = load(settings_path()).database
 with connect(database.url, database.password_file) as connection:
     found = connection.execute(
-        "SELECT 1 FROM pg_stat_activity WHERE usename = current_user AND query = %s", [f'LISTEN "{CHANNEL}"']
+        "SELECT 1 FROM pg_stat_activity WHERE usename = current_user AND query LIKE 'LISTEN %'"
     ).fetchone()
 sys.exit(None if found is not None else "no worker is listening")

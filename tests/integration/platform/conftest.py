@@ -20,7 +20,7 @@ from estate.processes import free_port, start_child, stop_child, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 SERVER_USER = "nobody" if os.geteuid() == 0 else None
-CONTAINER_PORTS = ("8883", "8443", "9470")
+CONTAINER_PORTS = ("8883", "8443", "8444", "9470")
 
 
 def read_compose(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 from estate.processes import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
-ESTATE, CITY = {"mosquitto", "gateway"}, {"postgres", "migrate", "backend", "worker"}
+ESTATE, CITY = {"mosquitto", "gateway", "kiosk"}, {"postgres", "migrate", "backend", "worker"}
 
 
 def test_each_profile_has_its_services(compose: dict[str, Any]) -> None:
@@ -80,7 +80,7 @@ def test_only_doors_and_browsers_reach_in_and_only_over_tls(compose: dict[str, A
         for name, service in compose["services"].items()
         for port in service.get("ports", [])
     }
-    assert reached == {("mosquitto", 8883, 8883), ("backend", 8443, 8443)}
+    assert reached == {("mosquitto", 8883, 8883), ("kiosk", 8444, 8444), ("backend", 8443, 8443)}
     assert compose["services"]["postgres"]["network_mode"] == "none"
 
 
@@ -117,7 +117,7 @@ def test_images_are_built_without_secrets_or_data() -> None:
     assert "*" in (ROOT / ".dockerignore").read_text().splitlines()
 
 
-@pytest.mark.timeout(400)  # seven programs, on a machine that may have other things to do
+@pytest.mark.timeout(400)  # eight programs, on a machine that may have other things to do
 def test_every_service_starts_and_passes_its_health_check(machine: Any) -> None:
     """One test, so that the services are started once; a step that fails names itself."""
     services = machine.services
@@ -136,6 +136,7 @@ def test_every_service_starts_and_passes_its_health_check(machine: Any) -> None:
         20,
         f"it has no broker or no roster: {ask(services['gateway'])}",
     )
+    start(services["kiosk"])
     assert all(services[name].is_healthy() for name in ESTATE | CITY - {"migrate"})
 
 
