@@ -27,6 +27,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from backend.api.bodies import BusyError, WrongShapeError
 from backend.api.csrf import CSRFError
 from backend.api.requests import request_id
+from backend.approvals import errors as approvals
 from backend.errors import ExplainedError
 from backend.identity import errors as identity
 from backend.identity.audit import audit_refusal
@@ -52,12 +53,14 @@ STATUS: dict[type[ExplainedError], int] = {
     identity.UnknownEstateError: 404,
     identity.LoginTakenError: 409,
     identity.TooManyAttemptsError: 429,
+    approvals.ProposalUnknownError: 404,
     registry.UnknownThingError: 404,
     rent.HouseholdUnknownError: 404,
     rent.TenancyUnknownError: 404,
     rent.TermUnknownError: 404,
     rent.UnitUnknownError: 404,
     rent.MeterUnknownError: 404,
+    rent.RunUnknownError: 404,
     payments.CheckoutUnknownError: 404,
     payments.ForeignHouseholdError: 403,
     registry.CardTakenError: 409,
@@ -67,6 +70,8 @@ STATUS: dict[type[ExplainedError], int] = {
     registry.OlderNoticeError: 409,
     rent.TermExistsError: 409,
     rent.MeterExistsError: 409,
+    rent.NothingToChargeError: 409,
+    rent.RunChangedError: 409,
     rent.ReadingExistsError: 409,
     rent.TariffOverlapError: 409,
     rent.TariffChangedError: 409,

@@ -8,8 +8,8 @@ from flask import Flask
 def register(app: Flask) -> None:
     """Add every page, the shared templates and the static files."""
     # Imported here, so that pure helpers of this package can be used without the whole application.
-    from backend.web import enrolment, finance, frame, home, operator, session, tenant  # noqa: PLC0415
+    from backend.web import enrolment, finance, frame, home, operator, rent_runs, session, tenant  # noqa: PLC0415
 
     frame.install(app)
-    for part in (frame, home, session, tenant, finance, operator, enrolment):
+    for part in (frame, home, session, tenant, finance, rent_runs, operator, enrolment):
         app.register_blueprint(part.blueprint)

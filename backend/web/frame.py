@@ -41,6 +41,7 @@ class MenuLink:
 MENU = (
     MenuEntry("tenant.rent", ("tenant",), "我的房租", "My rent: what I owe, and pay"),
     MenuEntry("finance.today", ("finance", "supervisor"), "今日账簿", "Today's ledger"),
+    MenuEntry("rent_runs.index", ("finance",), "月度计租", "The monthly run"),
     MenuEntry("operator.doors", ("operator", "admin"), "门口现况", "Live doors"),
 )
 
@@ -84,9 +85,10 @@ def menu_of(principal: Principal) -> list[MenuEntry]:
 
 
 def start_endpoint(principal: Principal) -> str:
-    """Where somebody goes after logging in: the one page they have, otherwise the choice."""
+    """Where somebody goes after logging in: the first page of their role; whoever has several chooses."""
     entries = menu_of(principal)
-    return entries[0].endpoint if len(entries) == 1 else "home.index"
+    roles = {next(role for role in entry.roles if principal.holds(role)) for entry in entries}
+    return entries[0].endpoint if len(roles) == 1 else "home.index"
 
 
 def figure(amount_fen: int) -> str:
