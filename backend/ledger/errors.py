@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from backend.errors import ExplainedError
 
 
@@ -113,4 +115,46 @@ class ChartChangedError(ExplainedError):
         super().__init__(
             f"科目 {account_code} 已在用，类别和用途不能改；请另设科目。",
             f"Account {account_code} is in use: its kind and role stay. Add another account instead.",
+        )
+
+
+class PeriodLockedError(ExplainedError):
+    """An entry for a day in a month that is closed."""
+
+    code = "period_locked"
+
+    def __init__(self, book_id: str, days: str) -> None:
+        self.book_id, self.days = book_id, days
+        super().__init__(
+            f"账簿 {book_id} 在 {days} 所在月份已结账，不能再入账；请记入未结账的月份，或经两人办理反结账。",
+            f"Book {book_id} is closed for {days}: post into an open month, or have the month reopened by two"
+            " people.",
+        )
+
+
+class PeriodOrderError(ExplainedError):
+    """A month that is not the next to be closed, or not the last that was."""
+
+    code = "period_order"
+
+    def __init__(self, book_id: str, month: date, open_from: date | None) -> None:
+        self.book_id, self.month, self.open_from = book_id, month, open_from
+        since_zh = f"未结账月份从 {open_from:%Y-%m} 开始" if open_from else "尚未结过账"
+        since = f"it is open from {open_from:%Y-%m}" if open_from else "nothing was closed yet"
+        super().__init__(
+            f"账簿 {book_id} 的月份须依次结账、依次反结账：{since_zh}，轮不到 {month:%Y-%m}。",
+            f"Months of book {book_id} are closed and reopened in order: {since}, not {month:%Y-%m}.",
+        )
+
+
+class NotApprovedError(ExplainedError):
+    """An entry that needs two people, without them."""
+
+    code = "entry_not_approved"
+
+    def __init__(self, event: str) -> None:
+        self.event = event
+        super().__init__(
+            f"此类凭证须经另一人审批后才能入账：{event}。",
+            f"This entry needs the approval of a second person first: {event}.",
         )

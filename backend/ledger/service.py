@@ -9,10 +9,16 @@ from typing import Any, cast
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select, text
 
 from backend.ledger import statements
-from backend.ledger.errors import EntryConflictError, EntryUnknownError, NotReversibleError
+from backend.ledger.errors import (
+    EntryConflictError,
+    EntryUnknownError,
+    NotApprovedError,
+    NotReversibleError,
+    PeriodLockedError,
+)
 from backend.ledger.rules import Dimensions, Line, NewEntry, check
 from backend.ledger.tables import account, journal_entry, posting
 
@@ -91,12 +97,17 @@ def post(connection: Connection, entries: Sequence[NewEntry]) -> list[PostedEntr
     Raises:
         UnbalancedEntryError, PostingSideError, EntryTooShortError: an entry is no entry.
         EntryConflictError: an event is posted already, with other figures.
+        PeriodLockedError: an effective date lies in a locked month.
+        NotApprovedError: an entry that needs two people (manual, write-off, waiver) and is not approved.
         psycopg.Error: PostgreSQL refuses (no such book or account), or is away; not wrapped by SQLAlchemy.
     """
     for entry in entries:
         check(entry)
     by_event = _one_each(entries)
-    new = _insert(connection, list(by_event.values()))
+    try:
+        new = _insert(connection, list(by_event.values()))
+    except psycopg.Error as error:
+        raise _explained(error, entries) from error
     known = [entry for event, entry in by_event.items() if event not in new]
     before = _posted_before(connection, known)
     return [
@@ -116,9 +127,13 @@ def reverse(
     now: datetime,
     actor: str,
     principal_id: UUID | None,
+    kind: str = REVERSAL,
 ) -> PostedEntry:
     """Take an entry back by its mirror; a second call gives the reversal that is there.
 
+    Args:
+        effective_on: in an open month (`periods.open_day`), whichever month the entry itself is in.
+        kind: of the event, where docs/vouchers.md calls it otherwise, such as `refund_failed`.
     Raises:
         EntryUnknownError: no such entry.
         NotReversibleError: it is a reversal itself.
@@ -130,7 +145,7 @@ def reverse(
         raise NotReversibleError(entry_id)
     mirror = NewEntry(
         book_id=original.book_id,
-        event_kind=REVERSAL,
+        event_kind=kind,
         event_key=str(entry_id),
         effective_on=effective_on,
         posted_at=now,
@@ -152,27 +167,29 @@ def entries_of_day(connection: Connection, book_ids: Iterable[str], day: date) -
 
 
 def trial_balance(connection: Connection, book_id: str, on: date) -> list[Balance]:
-    """Every account that was ever posted to up to and on that day, by code; debit and credit sums agree."""
-    sums = (
-        select(
-            posting.c.account_code,
-            func.sum(posting.c.debit_fen).label("debit_fen"),
-            func.sum(posting.c.credit_fen).label("credit_fen"),
-        )
-        .join(journal_entry, journal_entry.c.entry_id == posting.c.entry_id)
-        .where(journal_entry.c.book_id == book_id, journal_entry.c.effective_on <= on)
-        .group_by(posting.c.account_code)
-        .subquery()
-    )
-    rows = connection.execute(
-        select(account, sums.c.debit_fen, sums.c.credit_fen)
-        .join(sums, sums.c.account_code == account.c.account_code)
-        .order_by(account.c.account_code)
-    )
+    """Every account that was ever posted to up to and on that day, by code; debit and credit sums agree.
+
+    Reads the sums of sealed days and the few entries that are not sealed yet, not the book.
+    """
+    rows = connection.execute(_TRIAL_BALANCE, {"book": book_id, "on": on})
     return [
         Balance(row.account_code, row.name_zh, row.name_en, row.kind, int(row.debit_fen), int(row.credit_fen))
         for row in rows
     ]
+
+
+_TRIAL_BALANCE = text("""
+    SELECT account_code, name_zh, name_en, kind, sum(debit_fen) AS debit_fen, sum(credit_fen) AS credit_fen
+    FROM (
+        SELECT account_code, debit_fen, credit_fen FROM balance_day
+        WHERE book_id = :book AND effective_on <= :on
+        UNION ALL
+        SELECT account_code, debit_fen, credit_fen
+        FROM unsealed_entries() AS entry JOIN posting USING (entry_id)
+        WHERE entry.book_id = :book AND entry.effective_on <= :on
+    ) AS moved JOIN account USING (account_code)
+    GROUP BY account_code ORDER BY account_code
+""")
 
 
 def _one_each(entries: Sequence[NewEntry]) -> dict[str, NewEntry]:
@@ -194,6 +211,18 @@ def _insert(connection: Connection, entries: list[NewEntry]) -> dict[str, int]:
         return {entry.event: row[0]} if row is not None else {}
     rows = _driver(connection).execute(statements.INSERT_MANY, statements.parameters_of_many(entries))
     return {entries[place - 1].event: entry_id for entry_id, place in rows}
+
+
+def _explained(error: psycopg.Error, entries: Sequence[NewEntry]) -> Exception:
+    """What PostgreSQL refused, as a sentence, where there is something that people can do about it."""
+    match error.diag.constraint_name:
+        case "journal_entry_period_is_open":
+            days = sorted({f"{entry.effective_on:%Y-%m-%d}" for entry in entries})
+            return PeriodLockedError(entries[0].book_id, "、".join(days[:3]))
+        case "journal_entry_is_approved":
+            return NotApprovedError(entries[0].event)
+        case _:
+            return error
 
 
 def _driver(connection: Connection) -> psycopg.Connection[tuple[Any, ...]]:

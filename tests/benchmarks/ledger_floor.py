@@ -19,7 +19,9 @@ CREATE SCHEMA ledger_floor;
 CREATE TABLE ledger_floor.journal_entry (
     LIKE public.journal_entry INCLUDING DEFAULTS INCLUDING IDENTITY INCLUDING INDEXES
 );
+ALTER TABLE ledger_floor.journal_entry DROP COLUMN posted_xid;
 CREATE TABLE ledger_floor.posting (LIKE public.posting INCLUDING DEFAULTS INCLUDING INDEXES);
+DROP INDEX ledger_floor.posting_household_id_entry_id_idx;
 """
 
 

@@ -17,7 +17,7 @@ ADD = "SELECT, INSERT"
 
 
 def upgrade() -> None:
-    for part in ("approvals",):
+    for part in ("approvals", "seals", "periods"):
         path = resources.files("backend.db.migrations") / "sql" / f"0003_{part}.sql"
         guards.run(path.read_text(encoding="utf-8"))
     guards.run(
@@ -33,6 +33,13 @@ def upgrade() -> None:
         guards.grant("approval_decision", app=ADD),
         guards.append_only("approval_use"),
         guards.grant("approval_use", app=ADD),
+        guards.append_only("seal"),
+        guards.grant("seal", app="SELECT"),
+        guards.grant("seal_progress", app="SELECT"),
+        guards.grant("balance_day", app="SELECT"),
+        f"GRANT EXECUTE ON FUNCTION seal_pending(integer) TO {guards.APP};",
+        guards.append_only("period_change"),
+        guards.grant("period_change", app=ADD),
         # A chart that had no account for something may name one that it has.
         f"GRANT UPDATE (role) ON account TO {guards.APP};",
     )

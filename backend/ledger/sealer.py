@@ -1,0 +1,84 @@
+"""Seals: numbers and hashes for entries, shortly after their commit; and how to check them.
+
+PostgreSQL does the sealing (`seal_pending` in `0003_seals.sql`), set by set; here is who calls it and when.
+A notification at each commit would make all commits of the database wait for each other, so the sealer looks
+by itself, several times a second: a look at nothing costs 0.2 ms.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import structlog
+from sqlalchemy import Connection, text
+
+AT_ONCE = 2_000
+LOOK_EVERY_S = 0.25
+
+log = structlog.get_logger()
+
+
+def seal_all(connection: Connection) -> int:
+    """Seal everything that is committed, and what the caller's own transaction has posted; how much it was.
+
+    Waits for another sealer, and lets others wait until the caller's transaction ends.
+    """
+    done = 0
+    while True:
+        sealed = int(connection.scalar(text("SELECT seal_pending(:at_most)"), {"at_most": AT_ONCE}) or 0)
+        done += sealed
+        if sealed < AT_ONCE:
+            return done
+
+
+class Sealer:
+    """A thread that seals what is committed, over a connection of its own.
+
+    Several may run, in several processes: they work in turn. One that is killed leaves nothing half done.
+
+    Args:
+        connect: opens an autocommit connection of psycopg.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], psycopg.Connection[Any]],
+        *,
+        look_every_s: float = LOOK_EVERY_S,
+        at_once: int = AT_ONCE,
+    ) -> None:
+        self._connect, self._look_every_s, self._at_once = connect, look_every_s, at_once
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self.run, name="sealer", daemon=True)
+
+    def start(self) -> None:
+        """Begin, in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the set at hand and end the thread."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def run(self) -> None:
+        """Seal until `stop` is called; a lost database is waited for."""
+        while not self._stopping.is_set():
+            try:
+                with self._connect() as connection:
+                    self._work(connection)
+            except psycopg.Error as error:
+                log.warning("sealer_without_database", error=type(error).__name__)
+                self._stopping.wait(1)
+
+    def _work(self, connection: psycopg.Connection[Any]) -> None:
+        while not self._stopping.is_set():
+            started_s = time.monotonic()
+            (sealed,) = connection.execute("SELECT seal_pending(%s)", [self._at_once]).fetchone() or (0,)
+            # A set that was not full is all there was: the next one gathers for a moment.
+            if sealed < self._at_once:
+                self._stopping.wait(max(0.0, self._look_every_s - (time.monotonic() - started_s)))
