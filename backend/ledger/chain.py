@@ -97,7 +97,8 @@ _CHAIN = text("""
     UNION ALL
     SELECT min(seq) FILTER (WHERE hash <> true_hash), 'chain' FROM sealed
     UNION ALL
-    SELECT min(seq) FILTER (WHERE (digest = true_digest AND entry_book = :book) IS NOT TRUE), 'entry' FROM sealed
+    SELECT min(seq) FILTER (WHERE (digest = true_digest AND entry_book = :book) IS NOT TRUE), 'entry'
+    FROM sealed
 """)
 
 _REST = text("""

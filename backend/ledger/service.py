@@ -179,7 +179,7 @@ def trial_balance(connection: Connection, book_id: str, on: date) -> list[Balanc
 
 
 _TRIAL_BALANCE = text("""
-    SELECT account_code, name_zh, name_en, kind, sum(debit_fen) AS debit_fen, sum(credit_fen) AS credit_fen
+    SELECT account.*, sum(debit_fen) AS debit_fen, sum(credit_fen) AS credit_fen
     FROM (
         SELECT account_code, debit_fen, credit_fen FROM balance_day
         WHERE book_id = :book AND effective_on <= :on
@@ -187,8 +187,8 @@ _TRIAL_BALANCE = text("""
         SELECT account_code, debit_fen, credit_fen
         FROM unsealed_entries() AS entry JOIN posting USING (entry_id)
         WHERE entry.book_id = :book AND entry.effective_on <= :on
-    ) AS moved JOIN account USING (account_code)
-    GROUP BY account_code ORDER BY account_code
+    ) AS moved JOIN account ON account.account_code = moved.account_code
+    GROUP BY account.account_code ORDER BY account.account_code
 """)
 
 

@@ -54,11 +54,11 @@ BEGIN
         RAISE EXCEPTION 'nobody approved to reopen % of book %', NEW.month, NEW.book_id
             USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'period_unlock_is_approved',
                   TABLE = 'period_change';
-    ELSIF (NEW.head_seq, NEW.head_hash) IS DISTINCT FROM (
-        SELECT coalesce(max(seq), 0), (SELECT hash FROM public.seal WHERE book_id = NEW.book_id
-                                       ORDER BY seq DESC LIMIT 1)
-        FROM public.seal WHERE book_id = NEW.book_id
-    ) OR (SELECT count(*) FROM public.journal_entry WHERE book_id = NEW.book_id) <> NEW.head_seq THEN
+    ELSIF NEW.head_seq <> (SELECT count(*) FROM public.journal_entry WHERE book_id = NEW.book_id)
+       OR NEW.head_seq <> (SELECT coalesce(max(seq), 0) FROM public.seal WHERE book_id = NEW.book_id)
+       OR NEW.head_hash IS DISTINCT FROM (
+            SELECT hash FROM public.seal WHERE book_id = NEW.book_id ORDER BY seq DESC LIMIT 1
+       ) THEN
         RAISE EXCEPTION 'book % is not sealed to its last entry', NEW.book_id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'period_is_sealed', TABLE = 'period_change';
     END IF;

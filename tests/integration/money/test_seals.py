@@ -1,0 +1,344 @@
+"""The sealed chain: numbers without a gap, hashes that anybody can compute, nothing that can be forged."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg import errors
+from sqlalchemy import Engine, text
+
+from backend.db.engine import connect
+from backend.ledger import canonical
+from backend.ledger.chain import check_chain, head, seal_status
+from backend.ledger.rules import Dimensions, NewEntry, credit, debit
+from backend.ledger.sealer import Sealer, seal_all
+from backend.ledger.service import entries_of_day, post, reverse, trial_balance
+from estate.processes import wait_until
+from tests.integration.money.conftest import NOW
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Database
+    from tests.integration.money.conftest import Office
+
+BOOK, OTHER, DAY = "pengjiang-1", "jianghai-1", date(2026, 11, 3)
+
+
+def entry(key: str, fen: int = 100, book: str = BOOK, day: date = DAY, summary: str = "测试") -> NewEntry:
+    about = Dimensions(BOOK, None, UUID(int=5), "wechat_pay")
+    lines = (debit("1001", fen, about), credit("1002", fen, about))
+    return NewEntry(book, "test", key, day, NOW, summary, lines, "test", principal_id=UUID(int=7))
+
+
+def post_some(engine: Engine, *entries: NewEntry) -> None:
+    with engine.begin() as connection:
+        post(connection, list(entries))
+
+
+def sealed(engine: Engine) -> int:
+    with engine.begin() as connection:
+        return seal_all(connection)
+
+
+def numbers(engine: Engine, book: str = BOOK) -> list[tuple[int, str]]:
+    """Number and key of each sealed entry, by number."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text("SELECT seq, event_key FROM seal JOIN journal_entry USING (entry_id)"
+                 " WHERE seal.book_id = :book ORDER BY seq"),
+            {"book": book},
+        )  # fmt: skip
+        return [(row.seq, row.event_key) for row in rows]
+
+
+def test_each_book_is_numbered_from_one(engine: Engine, office: Office) -> None:
+    post_some(engine, entry("a"), entry("b", book=OTHER), entry("c"))
+    assert sealed(engine) == 3
+    post_some(engine, entry("d"))
+    assert sealed(engine) == 1
+    assert sealed(engine) == 0
+    assert numbers(engine) == [(1, "a"), (2, "c"), (3, "d")]
+    assert numbers(engine, OTHER) == [(1, "b")]
+
+
+def test_the_chain_can_be_computed_without_the_database(engine: Engine, office: Office) -> None:
+    odd = "缴款书 “JK”: 12,3\n\t\\N\U0001f3e0é-,"
+    post_some(engine, entry("1", summary=odd), entry("2:,", 5), entry("3"))
+    with engine.begin() as connection:
+        first = entries_of_day(connection, [BOOK], DAY)[0]
+        reverse(
+            connection,
+            first.entry_id,
+            reason="错, 12:",
+            effective_on=DAY,
+            now=NOW,
+            actor="test",
+            principal_id=None,
+        )
+    sealed(engine)
+    with engine.connect() as connection:
+        views = entries_of_day(connection, [BOOK], DAY)
+        texts = connection.execute(
+            text("SELECT ledger_entry_text(e) FROM journal_entry AS e ORDER BY entry_id")
+        )
+        assert [canonical.entry_text(view) for view in views] == list(texts.scalars())
+        before: bytes | None = None
+        for view in views:
+            before = canonical.next_hash(before, canonical.digest(view))
+        assert head(connection, BOOK).hash == before
+        assert head(connection, BOOK).seq == 4
+        assert check_chain(connection, BOOK) == []
+
+
+def test_a_rolled_back_entry_leaves_no_gap(engine: Engine, office: Office) -> None:
+    post_some(engine, entry("a"))
+    with engine.connect() as connection:
+        post(connection, [entry("never")])
+        connection.rollback()
+    post_some(engine, entry("b"))
+    sealed(engine)
+    assert numbers(engine) == [(1, "a"), (2, "b")]
+    with engine.connect() as connection:
+        assert check_chain(connection, BOOK) == []
+
+
+def test_an_entry_that_commits_late_gets_a_later_number(engine: Engine, office: Office) -> None:
+    with engine.connect() as slow:
+        post(slow, [entry("slow")])
+        for number in range(3):
+            post_some(engine, entry(str(number)))
+            assert sealed(engine) == 1
+        slow.commit()
+    assert sealed(engine) == 1
+    assert numbers(engine) == [(1, "0"), (2, "1"), (3, "2"), (4, "slow")]
+    assert sealed(engine) == 0
+
+
+def test_what_is_not_sealed_yet_is_counted(engine: Engine, office: Office) -> None:
+    post_some(engine, entry("a"))
+    sealed(engine)
+    post_some(engine, entry("b"), entry("c"))
+    with engine.connect() as connection:
+        status = {one.book_id: one for one in seal_status(connection)}
+        assert (status[BOOK].sealed, status[BOOK].unsealed, status[BOOK].oldest_posted_at) == (1, 2, NOW)
+        assert (status["city"].sealed, status["city"].unsealed) == (0, 0)
+        assert check_chain(connection, BOOK) == [], "an entry that waits for its seal is no fault"
+
+
+def test_entries_of_a_restored_dump_are_all_looked_at(
+    engine: Engine, database: Database, office: Office
+) -> None:
+    post_some(engine, entry("a"))
+    sealed(engine)
+    post_some(engine, entry("b"))
+    with connect(database.owner_url) as owner:  # another server's snapshot, from far ahead
+        owner.execute("UPDATE seal_progress SET seen = '900000000000:900000000000:'")
+    assert sealed(engine) == 1
+    assert numbers(engine) == [(1, "a"), (2, "b")]
+
+
+@contextmanager
+def sealers(database: Database, count: int = 1, at_once: int = 2000) -> Iterator[None]:
+    """Running sealers, stopped at the end."""
+    running = [
+        Sealer(lambda: connect(database.app_url, autocommit=True), look_every_s=0.01, at_once=at_once)
+        for _ in range(count)
+    ]
+    for one in running:
+        one.start()
+    try:
+        yield
+    finally:
+        for one in running:
+            one.stop()
+
+
+def test_two_sealers_and_four_writers_make_one_chain(
+    engine: Engine, database: Database, office: Office
+) -> None:
+    def write(writer: int) -> None:
+        for number in range(25):
+            post_some(engine, entry(f"{writer}:{number}"), entry(f"{writer}:{number}", book=OTHER))
+
+    writers = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
+    with sealers(database, 2, at_once=7):
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        wait_until(lambda: len(numbers(engine)) == 100, 20, "not sealed")
+        wait_until(lambda: len(numbers(engine, OTHER)) == 100, 20, "not sealed")
+    assert [seq for seq, _ in numbers(engine)] == list(range(1, 101))
+    with engine.connect() as connection:
+        assert check_chain(connection, BOOK) == check_chain(connection, OTHER) == []
+
+
+def test_a_sealer_waits_for_a_database_that_is_away(
+    engine: Engine, database: Database, office: Office
+) -> None:
+    with sealers(database):
+        post_some(engine, entry("a"))
+        wait_until(lambda: len(numbers(engine)) == 1, 20, "not sealed")
+        with connect(database.superuser_url, autocommit=True) as superuser:
+            superuser.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE query LIKE 'SELECT seal_pending%' AND datname = current_database()"
+            )
+        post_some(engine, entry("b"))
+        wait_until(lambda: len(numbers(engine)) == 2, 20, "not sealed after the connection was lost")
+
+
+AMOUNTS = st.lists(
+    st.tuples(
+        st.integers(1, 10**12), st.integers(0, 40), st.booleans(), st.sampled_from(["1001", "1021.01"])
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(moves=AMOUNTS, ahead=st.integers(0, 45))
+def test_a_balance_is_the_sum_of_all_postings_whatever_is_sealed(
+    engine: Engine, office: Office, moves: list[tuple[int, int, bool, str]], ahead: int
+) -> None:
+    with engine.begin() as connection:
+        begun = connection.scalar(text("SELECT count(*) FROM journal_entry"))
+    for number, (fen, days, seal_now, code) in enumerate(moves):
+        lines = (debit(code, fen), credit("1002", fen))
+        day = DAY + timedelta(days=days)
+        new = NewEntry(BOOK, "test", f"{begun}:{number}", day, NOW, "测试", lines, "test")
+        post_some(engine, new)
+        if seal_now:
+            sealed(engine)
+    on = DAY + timedelta(days=ahead)
+    with engine.connect() as connection:
+        truth = connection.execute(
+            text("SELECT account_code, sum(debit_fen), sum(credit_fen) FROM posting"
+                 " JOIN journal_entry USING (entry_id) WHERE effective_on <= :on AND book_id = :book"
+                 " GROUP BY 1 ORDER BY 1"),
+            {"on": on, "book": BOOK},
+        )  # fmt: skip
+        found = trial_balance(connection, BOOK, on)
+        assert [(b.account_code, b.debit_fen, b.credit_fen) for b in found] == [tuple(row) for row in truth]
+        assert check_chain(connection, BOOK) == []
+
+
+# What follows is raw SQL, as the application's role and as the owner.
+
+
+@pytest.fixture(params=["app", "owner"])
+def raw(request: pytest.FixtureRequest, database: Database) -> Callable[[str], None]:
+    url = getattr(database, f"{request.param}_url")
+
+    def run(sql: str) -> None:
+        with connect(url) as connection:
+            connection.execute(sql)
+
+    return run
+
+
+FORGED = "INSERT INTO seal SELECT {columns} FROM journal_entry AS e WHERE event_key = 'b'"
+TRUE = "book_id, 2, entry_id, ledger_digest(e), sha256((SELECT hash FROM seal) || ledger_digest(e)), now()"
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        TRUE.replace("2", "3", 1),  # a gap
+        TRUE.replace("book_id", "'jianghai-1'", 1),  # another book
+        TRUE.replace("ledger_digest(e)", "sha256('')", 1),  # not the entry's text
+        TRUE.replace("(SELECT hash FROM seal)", "sha256('')"),  # not the chain
+    ],
+)
+def test_a_forged_seal_is_refused(
+    raw: Callable[[str], None], engine: Engine, office: Office, columns: str
+) -> None:
+    post_some(engine, entry("a"))
+    sealed(engine)
+    post_some(engine, entry("b"))
+    with pytest.raises((errors.CheckViolation, errors.InsufficientPrivilege)):
+        raw(FORGED.format(columns=columns))
+    assert len(numbers(engine)) == 1
+
+
+def test_the_owner_may_add_only_the_true_seal(engine: Engine, database: Database, office: Office) -> None:
+    post_some(engine, entry("a"))
+    sealed(engine)
+    post_some(engine, entry("b"))
+    with connect(database.owner_url) as owner:
+        owner.execute(FORGED.format(columns=TRUE))
+    assert len(numbers(engine)) == 2
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE seal SET sealed_at = now()",
+        "DELETE FROM seal",
+        "TRUNCATE seal",
+        "SET session_replication_role = replica; DELETE FROM seal",
+    ],
+)
+def test_a_seal_stays(raw: Callable[[str], None], engine: Engine, office: Office, sql: str) -> None:
+    post_some(engine, entry("a"))
+    sealed(engine)
+    with pytest.raises((errors.RestrictViolation, errors.InsufficientPrivilege)):
+        raw(sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE balance_day SET debit_fen = 0",
+        "UPDATE seal_progress SET seen = '1:1:'",
+        "INSERT INTO seal VALUES ('city', 1, 1, '', '', now())",
+    ],
+)
+def test_the_application_writes_neither_seals_nor_sums(database: Database, sql: str) -> None:
+    with connect(database.app_url) as app, pytest.raises(errors.InsufficientPrivilege):
+        app.execute(sql)
+
+
+def test_an_entry_cannot_hide_behind_another_transaction(raw: Callable[[str], None], office: Office) -> None:
+    sql = """
+        WITH e AS (
+            INSERT INTO journal_entry (book_id, event_kind, event_key, effective_on, posted_at, line_count,
+                                       total_fen, summary_zh, actor, posted_xid)
+            VALUES ('city', 'test', '1', '2026-11-01', now(), 2, 5, '测试', 'test', '3') RETURNING entry_id
+        ) INSERT INTO posting (entry_id, line_no, account_code, debit_fen, credit_fen)
+        SELECT e.entry_id, v.* FROM e, (VALUES (1, '1001', 5, 0), (2, '1002', 0, 5)) AS v"""
+    with pytest.raises(psycopg.Error) as caught:
+        raw(sql)
+    assert caught.value.diag.constraint_name == "journal_entry_is_of_this_world"
+
+
+OFF = "ALTER TABLE {} DISABLE TRIGGER ALL"
+
+
+@pytest.mark.parametrize(
+    ("sql", "what"),
+    [
+        (f"{OFF.format('posting')}; UPDATE posting SET channel = 'card' WHERE line_no = 1", "entry"),
+        (f"{OFF.format('journal_entry')}; DELETE FROM journal_entry WHERE event_key = 'b'", "entry"),
+        (f"{OFF.format('seal')}; DELETE FROM seal WHERE seq = 2", "gap"),
+        (f"{OFF.format('seal')}; UPDATE seal SET hash = sha256('') WHERE seq = 2", "chain"),
+        ("UPDATE balance_day SET debit_fen = debit_fen + 1", "sums"),
+    ],
+)
+def test_what_an_owner_without_triggers_changes_is_found_by_the_chain(
+    engine: Engine, database: Database, office: Office, sql: str, what: str
+) -> None:
+    post_some(engine, entry("a"), entry("b"), entry("c"))
+    sealed(engine)
+    with connect(database.superuser_url) as superuser:
+        superuser.execute(sql)
+    with engine.connect() as connection:
+        assert what in {fault.what for fault in check_chain(connection, BOOK)}
