@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from backend.cli import Tool, pass_tool
 from backend.db.engine import connect, make_engine
 from backend.jobs.worker import Job, Worker
+from backend.ledger.sealing import Sealer
 from backend.messaging.http_messenger import make_messenger
 from backend.messaging.service import NOTIFY_CHANNEL as MESSAGES
 from backend.messaging.service import work_messages
@@ -75,7 +76,11 @@ def run_worker(settings: BackendSettings) -> None:
         payments=",".join(providers.by_name),
         messages=messenger.name if messenger else "not set up",
     )
+    # Beside the jobs: entries have their seal within a second or two, whatever the jobs are busy with.
+    sealer = Sealer(lambda: connect(url, password_file, autocommit=True))
+    sealer.start()
     worker.run()
+    sealer.stop()
     engine.dispose()
     log.info("worker_stopped")
 

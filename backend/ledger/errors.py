@@ -158,3 +158,16 @@ class NotApprovedError(ExplainedError):
             f"此类凭证须经另一人审批后才能入账：{event}。",
             f"This entry needs the approval of a second person first: {event}.",
         )
+
+
+class BookUnknownError(ExplainedError):
+    """No book of that name."""
+
+    code = "book_unknown"
+
+    def __init__(self, book_id: str) -> None:
+        self.book_id = book_id
+        super().__init__(
+            f"没有账簿 {book_id}：应为小区代码，或 city。",
+            f"There is no book {book_id}: it is an estate's id, or `city`.",
+        )

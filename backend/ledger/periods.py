@@ -12,7 +12,7 @@ from backend.approvals.service import use
 from backend.identity.principal import Principal
 from backend.ledger.chain import Head, head
 from backend.ledger.errors import PeriodOrderError
-from backend.ledger.sealer import seal_all
+from backend.ledger.sealing import seal_all
 from backend.ledger.tables import period_change
 
 UNLOCK = "unlock_period"

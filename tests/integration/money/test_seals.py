@@ -20,7 +20,7 @@ from backend.db.engine import connect
 from backend.ledger import canonical
 from backend.ledger.chain import check_chain, head, seal_status
 from backend.ledger.rules import Dimensions, NewEntry, credit, debit
-from backend.ledger.sealer import Sealer, seal_all
+from backend.ledger.sealing import Sealer, seal_all
 from backend.ledger.service import entries_of_day, post, reverse, trial_balance
 from estate.processes import wait_until
 from tests.integration.money.conftest import NOW

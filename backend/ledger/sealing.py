@@ -1,4 +1,4 @@
-"""Seals: numbers and hashes for entries, shortly after their commit; and how to check them.
+"""Seals: numbers and hashes for entries, shortly after their commit.
 
 PostgreSQL does the sealing (`seal_pending` in `0003_seals.sql`), set by set; here is who calls it and when.
 A notification at each commit would make all commits of the database wait for each other, so the sealer looks
