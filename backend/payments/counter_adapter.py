@@ -117,6 +117,7 @@ class CounterProvider:
             state=RefundState.PENDING if row.slip_ref is None else RefundState.DONE,
             amount_fen=row.amount_fen,
             currency=CURRENCY,
+            slip_ref=row.slip_ref,
         )
 
     def settlements(self, since: datetime, until: datetime) -> Sequence[SettlementLine]:

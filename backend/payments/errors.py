@@ -143,3 +143,124 @@ class NoticeUnknownError(ExplainedError):
     def __init__(self, notice_id: int) -> None:
         self.notice_id = notice_id
         super().__init__(f"没有搁置的通知 {notice_id}。", f"There is no parked notice {notice_id}.")
+
+
+class PaymentUnknownError(ExplainedError):
+    """No payment of that id."""
+
+    code = "payment_unknown"
+
+    def __init__(self) -> None:
+        super().__init__("没有这笔收款。", "There is no such payment.")
+
+
+class RefundUnknownError(ExplainedError):
+    """No refund of that id."""
+
+    code = "refund_unknown"
+
+    def __init__(self) -> None:
+        super().__init__("没有这笔退款。", "There is no such refund.")
+
+
+class RefundTooMuchError(ExplainedError):
+    """A refund of nothing, or of more than is left of the payment."""
+
+    code = "refund_too_much"
+
+    def __init__(self, amount_fen: int, left_fen: int) -> None:
+        self.amount_fen, self.left_fen = amount_fen, left_fen
+        left = f"{left_fen // 100:,}.{left_fen % 100:02d}"
+        super().__init__(
+            f"这笔收款最多还可退 {left} 元（已退、正在退和有争议的不能再退）。",
+            f"At most {left} yuan of this payment can still be given back.",
+        )
+
+
+class PayeeMissingError(ExplainedError):
+    """A transfer without somebody to transfer to."""
+
+    code = "payee_missing"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "这笔退款须用银行转账，请填写收款人和账号。",
+            "This goes back by bank transfer; please give the payee and the account.",
+        )
+
+
+class RefundNotReadyError(ExplainedError):
+    """A refund that is not where this step needs it."""
+
+    code = "refund_not_ready"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "这笔退款现在不能办理此步骤，请刷新后查看它的状态；转账须填写银行流水号。",
+            "This cannot be done to the refund in its present state; a transfer needs the bank's number.",
+        )
+
+
+class DisputeUnknownError(ExplainedError):
+    """No dispute of that id."""
+
+    code = "dispute_unknown"
+
+    def __init__(self) -> None:
+        super().__init__("没有这笔拒付争议。", "There is no such dispute.")
+
+
+class DisputeClosedError(ExplainedError):
+    """A dispute that takes no answer any more."""
+
+    code = "dispute_closed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "这笔争议已经答复、已有结果或已过举证期限。",
+            "This dispute was answered or decided, or the time for evidence is over.",
+        )
+
+
+class EvidenceMissingError(ExplainedError):
+    """A step that needs evidence came without it, or with a file that is none."""
+
+    code = "evidence_missing"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "请写明事实；附件须为 JPG、PNG 或 PDF，不超过 5 MB。",
+            "State the facts; a file has to be a JPG, PNG or PDF of 5 MB at most.",
+        )
+
+
+class DepositNotHeldError(ExplainedError):
+    """No deposit is there."""
+
+    code = "deposit_not_held"
+
+    def __init__(self) -> None:
+        super().__init__("这份租约没有在押的押金。", "No deposit is held for this tenancy.")
+
+
+class DepositStepError(ExplainedError):
+    """A step out of order."""
+
+    code = "deposit_step"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "押金按“交房扣留、抵扣、结算、退还”的顺序办理，这一步现在不能办理；退还须填写银行流水号。",
+            "A deposit is held at hand-over, reduced, settled, returned: this step is not its turn now.",
+        )
+
+
+class DepositTooMuchError(ExplainedError):
+    """More than is left of a deposit."""
+
+    code = "deposit_too_much"
+
+    def __init__(self, left_fen: int) -> None:
+        self.left_fen = left_fen
+        left = f"{left_fen // 100:,}.{left_fen % 100:02d}"
+        super().__init__(f"押金只剩 {left} 元，不能超过。", f"Only {left} yuan of the deposit is left.")

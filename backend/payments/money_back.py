@@ -41,6 +41,7 @@ class RefundStatus:
         refund_id: ours, as we gave it; None if it was made elsewhere (in the provider's own pages).
         provider_ref: what `refund_status` wants.
         reason: of a failure, the provider's code.
+        slip_ref: of a transfer, the number under which the bank's statement shows it.
     """
 
     refund_id: UUID | None
@@ -50,6 +51,7 @@ class RefundStatus:
     amount_fen: int
     currency: str
     reason: str | None = None
+    slip_ref: str | None = None
 
 
 class DisputeState(StrEnum):

@@ -15,7 +15,7 @@ from backend.ledger.rules import Dimensions, NewEntry
 from backend.ledger.vouchers import Occasion
 from backend.registry.rules import local_day
 from backend.rent import vouchers
-from backend.rent.allocation import OpenCharge, Part, allocate
+from backend.rent.allocation import Due, OpenCharge, Part, allocate
 from backend.rent.errors import AmountNotPositiveError
 from backend.rent.statement import open_charges, prepaid_payments
 from backend.rent.tables import payment, payment_allocation
@@ -170,6 +170,51 @@ def _after(charges: Sequence[OpenCharge], parts: Sequence[Part]) -> list[OpenCha
     return [
         charge.after(paid[charge.charge_id]) if charge.charge_id in paid else charge for charge in charges
     ]
+
+
+def keep_from_deposit(
+    connection: Connection,
+    estate_id: str,
+    household_id: UUID,
+    charge_id: UUID,
+    key: str,
+    entry_id: int,
+    amount_fen: int,
+    now: datetime,
+) -> None:
+    """A charge of damage that the deposit paid: it has a receipt like any other payment.
+
+    Args:
+        key, entry_id: of the entry that is posted already.
+    """
+    payment_id = uuid4()
+    serial = connection.execute(_SERIALS, {"many": 1}).scalar_one()
+    connection.execute(
+        insert(payment).values(
+            payment_id=payment_id,
+            receipt_number=f"SJ{local_day(now):%Y%m%d}-{serial:06d}",
+            entry_id=entry_id,
+            estate_id=estate_id,
+            household_id=household_id,
+            provider="deposit",
+            provider_ref=key,
+            channel="deposit",
+            amount_fen=amount_fen,
+            paid_at=now,
+            recorded_at=now,
+        )
+    )
+    connection.execute(
+        insert(payment_allocation).values(
+            payment_id=payment_id,
+            charge_id=charge_id,
+            allocation_no=1,
+            due=Due.DAMAGE.value,
+            amount_fen=amount_fen,
+            from_prepaid=False,
+            allocated_at=now,
+        )
+    )
 
 
 def use_prepaid(

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from backend.db import MOMENT, metadata
 
@@ -109,6 +110,7 @@ payment_return = Table(
     Column("entry_id", BigInteger, ForeignKey("journal_entry.entry_id"), primary_key=True),
     Column("payment_id", Uuid, ForeignKey("payment.payment_id"), nullable=False),
     Column("amount_fen", BigInteger, nullable=False),
+    Column("pieces", JSONB, nullable=False),
     Column("returned_at", MOMENT, nullable=False),
     Index("payment_return_payment_id_idx", "payment_id"),
 )

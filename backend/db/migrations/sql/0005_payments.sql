@@ -84,6 +84,8 @@ CREATE TABLE payment_return (
     entry_id bigint PRIMARY KEY REFERENCES journal_entry,
     payment_id uuid NOT NULL REFERENCES payment,
     amount_fen bigint NOT NULL CHECK (amount_fen <> 0),
+    -- What it took back of what was paid, as [charge, due, fen].
+    pieces jsonb NOT NULL,
     returned_at timestamptz NOT NULL
 );
 CREATE INDEX payment_return_payment_id_idx ON payment_return (payment_id);
