@@ -6,6 +6,7 @@ step that takes or gives money is agreed to by a second person.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -41,6 +42,15 @@ from backend.rent.tables import payment_allocation, rent_charge
 
 KIND = "deposit_return"
 DAMAGE_ZH = "损坏赔偿"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Whose deposit it is, and for which unit."""
+
+    estate_id: str
+    household_id: UUID
+    unit_id: UUID
 
 
 def held_fen(connection: Connection, tenancy_id: UUID) -> int:
@@ -92,9 +102,7 @@ def open_settlement(
     if amount_fen <= 0:
         raise DepositNotHeldError
     chart, occasion = _occasion(connection, where.estate_id, principal, now)
-    entry = vouchers.deposit_held_entry(
-        chart, occasion, f"{tenancy_id}:held:1", _about(where), amount_fen
-    )
+    entry = vouchers.deposit_held_entry(chart, occasion, f"{tenancy_id}:held:1", _about(where), amount_fen)
     (posted,) = service.post(connection, [entry])
     connection.execute(
         insert(deposit_settlement).values(
@@ -162,7 +170,15 @@ def deduct(
     if amount_fen > left_fen:
         raise DepositTooMuchError(left_fen)
     charge_id = charge_once(
-        connection, tenancy_id, LineKind.DAMAGE, amount_fen, DAMAGE_ZH, None, now, rules, charge_id=proposal_id
+        connection,
+        tenancy_id,
+        LineKind.DAMAGE,
+        amount_fen,
+        DAMAGE_ZH,
+        None,
+        now,
+        rules,
+        charge_id=proposal_id,
     )
     chart, occasion = _occasion(connection, row.estate_id, principal, now)
     key = f"{tenancy_id}:{charge_id}"
@@ -279,9 +295,7 @@ def return_deposit(
     if amount_fen > left_fen:
         raise DepositTooMuchError(left_fen)
     chart, occasion = _occasion(connection, row.estate_id, principal, now)
-    entry = vouchers.deposit_returned_entry(
-        chart, occasion, transfer_ref.strip(), _about(where), amount_fen
-    )
+    entry = vouchers.deposit_returned_entry(chart, occasion, transfer_ref.strip(), _about(where), amount_fen)
     (posted,) = service.post(connection, [entry])
     connection.execute(
         insert(deposit_return).values(
@@ -310,7 +324,7 @@ def due_soon(connection: Connection, now: datetime, days: int) -> list[Row[Any]]
     )
 
 
-def _tenancy(connection: Connection, tenancy_id: UUID) -> Row[Any]:
+def _tenancy(connection: Connection, tenancy_id: UUID) -> _Place:
     row = connection.execute(
         select(registry.tenancy.c.household_id, registry.tenancy.c.unit_id, registry.unit.c.estate_id)
         .join(registry.unit, registry.unit.c.unit_id == registry.tenancy.c.unit_id)
@@ -318,7 +332,7 @@ def _tenancy(connection: Connection, tenancy_id: UUID) -> Row[Any]:
     ).one_or_none()
     if row is None:
         raise DepositNotHeldError
-    return row
+    return _Place(row.estate_id, row.household_id, row.unit_id)
 
 
 def _settlement(connection: Connection, tenancy_id: UUID) -> Row[Any] | None:
@@ -334,7 +348,7 @@ def _needed(connection: Connection, tenancy_id: UUID, *, settled: bool) -> Row[A
     return row
 
 
-def _about(where: Row[Any]) -> Dimensions:
+def _about(where: _Place) -> Dimensions:
     return Dimensions(where.estate_id, where.unit_id, where.household_id, None)
 
 

@@ -116,7 +116,9 @@ def accept(
     with engine.begin() as connection:
         row = _open(connection, dispute_id, principal, "payments.accept_dispute", now)
     desk = _desk(providers, row)
-    take_word(engine, row.provider, desk.accept_dispute(row.provider_ref, f"dispute-{dispute_id}-accept"), now)
+    take_word(
+        engine, row.provider, desk.accept_dispute(row.provider_ref, f"dispute-{dispute_id}-accept"), now
+    )
 
 
 def take_word(engine: Engine, provider: str, told: DisputeStatus, now: datetime) -> Outcome:
@@ -164,7 +166,15 @@ def _open(
     if row.state != DisputeState.OPEN or late:
         raise DisputeClosedError
     audit(
-        connection, principal, action, "done", "dispute", str(dispute_id), row.estate_id, row.provider_ref, now
+        connection,
+        principal,
+        action,
+        "done",
+        "dispute",
+        str(dispute_id),
+        row.estate_id,
+        row.provider_ref,
+        now,
     )
     return row
 
@@ -186,9 +196,7 @@ def _post_opened(connection: Connection, row: Row[Any], paid: Row[Any], now: dat
 
 def _post_won(connection: Connection, row: Row[Any], paid: Row[Any], now: datetime) -> int:
     chart, occasion = _occasion(connection, row, now)
-    entry = vouchers.dispute_won_entry(
-        chart, occasion, _key(row), row.provider, _about(paid), row.amount_fen
-    )
+    entry = vouchers.dispute_won_entry(chart, occasion, _key(row), row.provider, _about(paid), row.amount_fen)
     return service.post(connection, [entry])[0].entry_id
 
 

@@ -22,16 +22,19 @@ from sqlalchemy import Connection, Engine, Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from backend.payments.disputes import apply_dispute
 from backend.payments.errors import NoticeUnknownError
 from backend.payments.port import (
     CheckoutState,
     CheckoutStatus,
+    DisputeDesk,
     Notice,
     NoticeKind,
     Provider,
     ProviderRefusedError,
     ProviderUnavailableError,
 )
+from backend.payments.refund_books import Noted, apply_refund
 from backend.payments.settings import PaymentRules
 from backend.payments.settlement import DEFAULTS, NotOurs, Outcome, settle, settle_all
 from backend.payments.tables import provider_notice
@@ -235,10 +238,12 @@ def _settle_notice(desk: _Desk, row: Row[Any]) -> None:
     notice = desk.provider.read_notice(bytes(row.body))
     if notice.kind is NoticeKind.IRRELEVANT:
         _finish(desk, row, _End("ignored"))
-    elif notice.kind is not NoticeKind.CHECKOUT or notice.status is None:
-        _finish(desk, row, _End("parked", f"{notice.kind.value}: {notice.what}"))
-    else:
+    elif notice.status is not None:
         _book(desk, row, notice.what, notice.status)
+    elif notice.refund is not None or notice.dispute is not None:
+        _book_money_back(desk, row, notice)
+    else:
+        _finish(desk, row, _End("parked", f"{notice.kind.value}: {notice.what}"))
 
 
 def _book(desk: _Desk, row: Row[Any], what: str, status: CheckoutStatus) -> None:
@@ -249,6 +254,25 @@ def _book(desk: _Desk, row: Row[Any], what: str, status: CheckoutStatus) -> None
     with desk.engine.begin() as connection:
         outcome = settle(connection, desk.provider.name, status, desk.now, desk.rules)
         _write(connection, row.notice_id, _end_of(outcome, what), desk.now)
+
+
+def _book_money_back(desk: _Desk, row: Row[Any], notice: Notice) -> None:
+    """A refund or a dispute: the notice is only a hint, for its order is no promise either."""
+    outcome: NotOurs | Noted
+    if notice.refund is not None:
+        refund = desk.provider.refund_status(notice.refund.provider_ref)
+        with desk.engine.begin() as connection:
+            outcome = apply_refund(connection, desk.provider.name, refund, desk.now)
+            _write(connection, row.notice_id, _end_of_word(outcome, notice.what), desk.now)
+    elif notice.dispute is not None and isinstance(desk.provider, DisputeDesk):
+        dispute = desk.provider.dispute_status(notice.dispute.provider_ref)
+        with desk.engine.begin() as connection:
+            outcome = apply_dispute(connection, desk.provider.name, dispute, desk.now)
+            _write(connection, row.notice_id, _end_of_word(outcome, notice.what), desk.now)
+
+
+def _end_of_word(outcome: NotOurs | Noted, what: str) -> _End:
+    return _End("parked", f"{outcome.reason}: {what}") if isinstance(outcome, NotOurs) else _End("settled")
 
 
 def _end_of(outcome: Outcome, what: str) -> _End:

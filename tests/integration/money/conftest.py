@@ -27,7 +27,7 @@ from backend.payments.money_back_tables import refund
 from backend.payments.port import Method, NoticeRefusedError, Provider
 from backend.payments.service import CheckoutStarted, settle_pending, start_checkout, sweep, take_notice
 from backend.payments.stripe_adapter import StripeProvider
-from backend.payments.stripe_events import CHECKOUT_EVENTS
+from backend.payments.stripe_events import CHECKOUT_EVENTS, DISPUTE_EVENTS, REFUND_EVENTS
 from backend.payments.tables import checkout, provider_notice
 from backend.registry import tables as registry
 from backend.rent.service import (
@@ -47,7 +47,7 @@ from simulators.stripe.mock import deliver, register
 from simulators.stripe.settings import AccountSettings
 
 API_KEY, SECRET = "sk_test_money", "whsec_money"
-CHECKOUT_NOTICES = tuple(sorted(CHECKOUT_EVENTS))
+MONEY_NOTICES = tuple(sorted(CHECKOUT_EVENTS | REFUND_EVENTS | DISPUTE_EVENTS))
 NOW = datetime(2026, 11, 3, 2, 0, tzinfo=UTC)
 ESTATES = ("pengjiang-1", "jianghai-1")
 _numbers = itertools.count(1)
@@ -289,7 +289,7 @@ class Desk:
 def desk(office: Office, clock: Clock) -> Iterator[Desk]:
     """Somewhere to pay, with the channel at hand."""
     core = StripeCore(clock, Random(7), AccountSettings(payouts="manual"), api_key=API_KEY)
-    core.add_endpoint("https://city.invalid/webhooks/stripe", SECRET, CHECKOUT_NOTICES)
+    core.add_endpoint("https://city.invalid/webhooks/stripe", SECRET, MONEY_NOTICES)
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
         register(core, mock)
         yield Desk(office, core, StripeProvider(API_KEY, [SECRET], retries=0), clock)
