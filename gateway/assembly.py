@@ -20,6 +20,7 @@ from gateway.cases import Joiners
 from gateway.city import City, SecretStore, card_key_name
 from gateway.clock import GatewayClock
 from gateway.counters import Counters
+from gateway.device_status import DeviceStatus
 from gateway.devices import DeviceBook
 from gateway.drivers import Address, Driver, DriverContext
 from gateway.drivers.choice import Drivers, known_drivers
@@ -127,7 +128,8 @@ def assemble(settings: Settings, *, vault: VaultParts | None, photographer: Phot
     def hear_time(least_s: float, most_s: float) -> None:
         loop.post(lambda: service.heed_city(least_s, most_s))
 
-    city = City(settings, journal_path, journal, roster_store, vault, devices, loop, rosters, hear_time)
+    status = DeviceStatus(loop, devices, alarms, room)
+    city = City(settings, journal_path, journal, roster_store, vault, status, loop, rosters, hear_time)
     gallery_keeper = None
     if vault is not None:
         gallery_keeper = GalleryKeeper(

@@ -14,7 +14,9 @@ import msgspec
 import requests
 from msgspec import Struct
 
+from gateway.alarms import Alarm
 from gateway.devices import DeviceReport
+from gateway.panels.report import PanelReport
 from gateway.roster import Item, Kind
 
 BASE = "/api/gateway/v1"
@@ -44,6 +46,14 @@ class Receipt(Struct, frozen=True):
 
     committed: list[str]
     refused: list[Refusal]
+
+
+class Status(Struct, frozen=True):
+    """What is told of devices."""
+
+    devices: list[DeviceReport] = []
+    alarms: list[Alarm] = []
+    panels: list[PanelReport] = []
 
 
 class _Key(Struct, frozen=True):
@@ -141,9 +151,9 @@ class BackendClient:
         )
         return _decoded(response, _RECEIPT)
 
-    def send_status(self, devices: Sequence[DeviceReport]) -> None:
-        """Tell which devices are there."""
-        body = msgspec.json.encode({"devices": devices})
+    def send_status(self, status: Status) -> None:
+        """Tell which devices are there, their alarms, and what panels hold."""
+        body = msgspec.json.encode(status)
         self._ask("POST", "/status", READ_S, data=body, headers={"Content-Type": "application/json"})
 
     def close(self) -> None:

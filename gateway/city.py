@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 
 from gateway.backend_client import BackendClient
-from gateway.devices import DeviceBook
+from gateway.device_status import DeviceStatus
 from gateway.forwarder import Forwarder
 from gateway.journal import Journal
 from gateway.journal_store import JournalStore
@@ -48,7 +48,7 @@ class City:
         journal: Journal,
         store: RosterStore,
         secrets: SecretStore | None,
-        devices: DeviceBook,
+        status: DeviceStatus,
         loop: Loop,
         rosters: RosterBook,
         hear_time: Callable[[float, float], None],
@@ -67,9 +67,7 @@ class City:
         reader = JournalStore(journal_path, read_only=True)
         self._forwarder = Forwarder(reader, client(), journal.mark, self._link, time.monotonic)
         journal.on_commit = self._forwarder.nudge
-        self._reporter = StatusReporter(
-            client(), partial(loop.ask, devices.changes), partial(loop.ask, devices.reports), self._link
-        )
+        self._reporter = StatusReporter(client(), status.changes, status.everything, status.told, self._link)
         self._feeds = [
             RosterFeed(
                 estate,

@@ -15,6 +15,7 @@ SKEW_KEPT_S = 0.5  # a clock that is off by less is as good as right
 SILENT_S_MAX = 95.0  # three heartbeats missed, and a little
 
 DeviceState: TypeAlias = Literal["online", "offline"]
+Contact: TypeAlias = Literal["closed", "open", "forced", "held_open"]
 
 
 class Device(Struct):
@@ -25,6 +26,8 @@ class Device(Struct):
     state: DeviceState = "offline"
     since_s: float = 0.0
     last_s: float = 0.0
+    contact: Contact | None = None
+    battery_percent: int | None = None
 
 
 class DeviceReport(Struct, frozen=True):
@@ -35,6 +38,8 @@ class DeviceReport(Struct, frozen=True):
     state: DeviceState
     since: datetime
     clock_offset_ms: int | None
+    contact: Contact | None = None
+    battery_percent: int | None = None
 
 
 class DeviceBook:
@@ -62,6 +67,14 @@ class DeviceBook:
         """Its last will has come, or it has been silent for too long."""
         if device.state != "offline" or not device.since_s:
             device.state, device.since_s = "offline", now_s
+            self._changed.add(device.address)
+
+    def told(self, device: Device, contact: Contact | None, battery_percent: int | None) -> None:
+        """What a device says of its door leaf and its battery; None where it says nothing of it."""
+        before = (device.contact, device.battery_percent)
+        device.contact = contact or device.contact
+        device.battery_percent = battery_percent if battery_percent is not None else device.battery_percent
+        if (device.contact, device.battery_percent) != before:
             self._changed.add(device.address)
 
     def clock_moved(self, device: Device) -> None:
@@ -119,4 +132,6 @@ def _report(device: Device) -> DeviceReport:
         device.state,
         datetime.fromtimestamp(device.since_s, UTC),
         round(device.clock.offset_s * 1000),
+        device.contact,
+        device.battery_percent,
     )

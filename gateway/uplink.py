@@ -15,8 +15,7 @@ from datetime import UTC, datetime
 import structlog
 from msgspec import Struct
 
-from gateway.backend_client import BackendAwayError, BackendClient, BackendRefusedError
-from gateway.devices import DeviceReport
+from gateway.backend_client import BackendAwayError, BackendClient, BackendRefusedError, Status
 from gateway.roster import Item
 from gateway.roster_store import RosterStore
 
@@ -176,8 +175,9 @@ class StatusReporter(threading.Thread):
 
     Args:
         client: this thread's connection.
-        changes: asks the loop what has changed since it was last asked.
-        everything: asks the loop for all devices.
+        changes: what has changed since it was last asked.
+        everything: all of it.
+        told: is given each status that the backend has taken.
         link: shared state.
     """
 
@@ -187,12 +187,14 @@ class StatusReporter(threading.Thread):
     def __init__(
         self,
         client: BackendClient,
-        changes: Callable[[], list[DeviceReport]],
-        everything: Callable[[], list[DeviceReport]],
+        changes: Callable[[], Status],
+        everything: Callable[[], Status],
+        told: Callable[[Status], None],
         link: Link,
     ) -> None:
         super().__init__(name="status", daemon=True)
         self._client, self._changes, self._everything, self._link = client, changes, everything, link
+        self._told = told
         self._stopped = threading.Event()
 
     def run(self) -> None:
@@ -200,8 +202,10 @@ class StatusReporter(threading.Thread):
         failures = rounds = 0
         while not self._link.closed:
             try:
-                if reports := self._changes() if rounds % self.ALL_EVERY else self._everything():
-                    self._client.send_status(reports)
+                status = self._changes() if rounds % self.ALL_EVERY else self._everything()
+                if status != Status():
+                    self._client.send_status(status)
+                    self._told(status)
                     self._link.went_well("status")
                 failures, rounds = 0, rounds + 1
                 self._stopped.wait(self.EVERY_S)

@@ -94,6 +94,8 @@ def store_states(
             "state": one.state,
             "since": one.since,
             "clock_offset_ms": one.clock_offset_ms,
+            "contact": one.contact,
+            "battery_percent": one.battery_percent,
             "gateway_id": gateway_id,
             "reported_at": now,
         }

@@ -7,6 +7,7 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     Index,
+    Integer,
     Table,
     Text,
     UniqueConstraint,
@@ -61,6 +62,71 @@ device_state = Table(
     Column("state", Text, nullable=False),
     Column("since", MOMENT, nullable=False),
     Column("clock_offset_ms", BigInteger),
+    Column("contact", Text),
+    Column("battery_percent", Integer),
     Column("gateway_id", Text, nullable=False),
     Column("reported_at", MOMENT, nullable=False),
+)
+
+device_alarm = Table(
+    "device_alarm",
+    metadata,
+    Column("alarm_id", Uuid, primary_key=True),
+    Column("estate_id", Text, ForeignKey("estate.estate_id"), nullable=False),
+    Column("device_id", Text, ForeignKey("door.device_id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("raised_at", MOMENT, nullable=False),
+    Column("repeated_at", MOMENT, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("person_id", Uuid),
+    Column("cleared_at", MOMENT),
+    Column("gateway_id", Text, nullable=False),
+    Column("reported_at", MOMENT, nullable=False),
+    Column("seen_at", MOMENT),
+    Column("seen_by", Uuid),
+    Index(
+        "device_alarm_open_idx",
+        "estate_id",
+        text("raised_at DESC"),
+        postgresql_where=text("cleared_at IS NULL"),
+    ),
+)
+
+panel_state = Table(
+    "panel_state",
+    metadata,
+    Column("device_id", Text, ForeignKey("door.device_id"), primary_key=True),
+    Column("estate_id", Text, ForeignKey("estate.estate_id"), nullable=False),
+    Column("people", Integer, nullable=False),
+    Column("refused", Integer, nullable=False),
+    Column("missing", Integer, nullable=False),
+    Column("extra", Integer, nullable=False),
+    Column("nameless", Integer, nullable=False),
+    Column("strangers", Integer, nullable=False),
+    Column("reconciled_at", MOMENT),
+    Column("gateway_id", Text, nullable=False),
+    Column("reported_at", MOMENT, nullable=False),
+)
+
+panel_leaving = Table(
+    "panel_leaving",
+    metadata,
+    Column("device_id", Text, ForeignKey("door.device_id"), primary_key=True),
+    Column("person_id", Uuid, primary_key=True),
+    Column("estate_id", Text, ForeignKey("estate.estate_id"), nullable=False),
+    Column("since", MOMENT, nullable=False),
+    Column("until_at", MOMENT),
+    Index("panel_leaving_person_id_idx", "person_id"),
+)
+
+panel_erasure = Table(
+    "panel_erasure",
+    metadata,
+    Column("device_id", Text, ForeignKey("door.device_id"), primary_key=True),
+    Column("person_id", Uuid, primary_key=True),
+    Column("erased_at", MOMENT, primary_key=True),
+    Column("estate_id", Text, ForeignKey("estate.estate_id"), nullable=False),
+    Column("since", MOMENT, nullable=False),
+    Column("gateway_id", Text, nullable=False),
+    Index("panel_erasure_person_id_idx", "person_id"),
 )

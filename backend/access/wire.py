@@ -14,6 +14,8 @@ from msgspec import Meta
 
 RECORDS_MAX = 1000
 DEVICES_MAX = 1000
+ALARMS_MAX = 2000
+PEOPLE_MAX = 10_000
 
 EstateId = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
 # PostgreSQL's text takes no NUL, and a name with control characters is no name.
@@ -40,7 +42,7 @@ class AccessRecord(Wire, frozen=True):
     device: Name
     passage: Passage
     events: Annotated[list[Name], Meta(min_length=1, max_length=64)]
-    credential: Literal["face", "card"]
+    credential: Literal["face", "card", "panel"]
     device_at: Moment
     received_at: Moment
     outcome: Literal["open", "deny", "ask", "none"]
@@ -63,12 +65,75 @@ class DeviceStatus(Wire, frozen=True):
     state: Literal["online", "offline"]
     since: Moment
     clock_offset_ms: Annotated[int, Meta(ge=-(2**53), le=2**53)] | None
+    contact: Literal["closed", "open", "forced", "held_open"] | None = None
+    battery_percent: Annotated[int, Meta(ge=0, le=100)] | None = None
+
+
+class AlarmStatus(Wire, frozen=True):
+    """An alarm as the gateway has it now."""
+
+    alarm_id: UUID
+    estate: EstateId
+    device: Name
+    kind: Annotated[str, Meta(pattern="^[a-z_]{1,40}$")]
+    raised_at: Moment
+    repeated_at: Moment
+    times: Annotated[int, Meta(ge=1, le=2**31 - 1)]
+    person: UUID | None = None
+    cleared_at: Moment | None = None
+
+
+class Leaving(Wire, frozen=True):
+    """Somebody who may not enter any more, and whom the panel has not confirmed to have forgotten."""
+
+    person: UUID
+    until: Moment | None
+    since: Moment
+
+
+class ErasedOnPanel(Wire, frozen=True):
+    """The panel has confirmed that somebody is gone from it."""
+
+    seq: int  # the gateway's own
+    person: UUID
+    since: Moment
+    erased_at: Moment
+
+
+Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
+class PanelStatus(Wire, frozen=True):
+    """A panel that matches by itself; `may_still_open` is the whole list, `erased` what is news."""
+
+    estate: EstateId
+    device: Name
+    people: Count
+    refused: Count
+    reconciled_at: Moment | None
+    missing: Count
+    extra: Count
+    nameless: Count
+    strangers: Count
+    may_still_open: Annotated[list[Leaving], Meta(max_length=PEOPLE_MAX)]
+    erased: Annotated[list[ErasedOnPanel], Meta(max_length=PEOPLE_MAX)]
 
 
 class StatusReport(Wire, frozen=True):
-    """The state of a gateway's doors."""
+    """The state of a gateway's doors, its alarms, and the panels that match by themselves."""
 
     devices: Annotated[list[DeviceStatus], Meta(max_length=DEVICES_MAX)]
+    alarms: Annotated[list[AlarmStatus], Meta(max_length=ALARMS_MAX)] = []
+    panels: Annotated[list[PanelStatus], Meta(max_length=DEVICES_MAX)] = []
+
+    @property
+    def estates(self) -> set[str]:
+        """Every estate that it speaks of."""
+        return (
+            {one.estate for one in self.devices}
+            | {one.estate for one in self.alarms}
+            | {one.estate for one in self.panels}
+        )
 
 
 class _Identified(msgspec.Struct, frozen=True):
@@ -119,13 +184,13 @@ def read_batch(body: bytes) -> Read:
     return Read(records, refused)
 
 
-def read_status(body: bytes) -> list[DeviceStatus]:
+def read_status(body: bytes) -> StatusReport:
     """Read a status report.
 
     Raises:
         msgspec.DecodeError, msgspec.ValidationError: it is of another shape.
     """
-    return list(_status.decode(body).devices)
+    return _status.decode(body)
 
 
 def _reason(raw: bytes) -> str:

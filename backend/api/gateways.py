@@ -13,8 +13,8 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import Connection, Engine
 
+from backend.access import devices, wire
 from backend.access import service as access
-from backend.access import wire
 from backend.api.bodies import BusyError, WrongShapeError, answer_json, read_body
 from backend.errors import ExplainedError
 from backend.identity.audit import audit
@@ -101,17 +101,19 @@ def access_records() -> ResponseReturnValue:
 
 @blueprint.post("/status")
 def status() -> ResponseReturnValue:
-    """Take in the state of the gateway's doors."""
+    """Take in the state of the gateway's doors, its alarms, and what its panels hold."""
     parts, now = services(), datetime.now(UTC)
     gateway = _caller("status")
     try:
-        devices = wire.read_status(read_body())
+        report = wire.read_status(read_body())
     except msgspec.MsgspecError:
         raise WrongShapeError from None
-    for one in devices:
-        gateway.check_estate(one.estate, "status")
+    for estate_id in sorted(report.estates):
+        gateway.check_estate(estate_id, "status")
     with parts.engine.begin() as connection:
-        access.store_states(connection, devices, gateway.gateway_id, now)
+        access.store_states(connection, report.devices, gateway.gateway_id, now)
+        devices.store_alarms(connection, report.alarms, gateway.gateway_id, now)
+        devices.store_panels(connection, report.panels, gateway.gateway_id, now)
     return "", 204
 
 

@@ -27,6 +27,12 @@ class LivenessWaiver(Document, frozen=True):
     reason: str
 
 
+class PanelsDocument(Document, frozen=True):
+    """The estate's panels match by themselves; people stay on them so long without being renewed."""
+
+    roster_lease_days: int
+
+
 class EstateDocument(Document, frozen=True):
     """What a gateway has to know of its estate."""
 
@@ -35,6 +41,7 @@ class EstateDocument(Document, frozen=True):
     faces: bool
     liveness_waiver: LivenessWaiver | None
     fpir: float
+    panels: PanelsDocument | None = None
 
 
 class DoorDocument(Document, frozen=True):

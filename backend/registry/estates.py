@@ -86,6 +86,7 @@ def _write_estate(connection: Connection, one: Estate, master_key: MasterKey, no
         "faces_enabled": one.faces.enabled,
         "assessed_on": one.faces.assessed_on,
         "fpir": one.faces.fpir,
+        "panel_lease_days": one.panels.roster_lease_days if one.panels and one.panels.match else None,
         "liveness_waiver_until": waiver.until if waiver else None,
         "liveness_waiver_author": waiver.author if waiver else None,
         "liveness_waiver_reason": waiver.reason if waiver else None,

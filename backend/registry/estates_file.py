@@ -38,6 +38,13 @@ class Waiver(Entry, frozen=True):
     reason: Annotated[str, Meta(min_length=1, max_length=400)]
 
 
+class Panels(Entry, frozen=True):
+    """Whether door panels match faces by themselves; by default the gateway decides and they only send."""
+
+    match: bool = False
+    roster_lease_days: Annotated[int, Meta(ge=1, le=90)] = 7
+
+
 class Building(Entry, frozen=True):
     """A building; its units are numbered 0101, 0102 …, 0201 …"""
 
@@ -75,6 +82,7 @@ class Estate(Entry, frozen=True):
     district: Name
     faces: Faces = Faces()
     liveness_waiver: Waiver | None = None
+    panels: Panels | None = None
     building: list[Building] = []
     door: list[Door] = []
 
@@ -115,6 +123,11 @@ def _faults(file: EstatesFile) -> Iterator[tuple[str, str]]:
             yield (
                 f"{key}.faces.assessed_on",
                 "启用人脸前须完成影响评估并填写日期 (faces need an impact assessment and its date)",
+            )
+        if estate.panels is not None and estate.panels.match and not estate.faces.enabled:
+            yield (
+                f"{key}.panels.match",
+                "面板自行识别须先启用人脸 (panels match faces only with faces enabled)",
             )
         buildings = [building.id for building in estate.building]
         yield from _repeated(f"{key}.building", buildings)

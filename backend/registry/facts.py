@@ -16,6 +16,7 @@ from backend.registry.documents import (
     DoorDocument,
     EstateDocument,
     LivenessWaiver,
+    PanelsDocument,
     PersonDocument,
     RightDocument,
 )
@@ -34,6 +35,7 @@ def estate_document(connection: Connection, estate_id: str) -> EstateDocument:
         faces=row.faces_enabled,
         liveness_waiver=_waiver(row),
         fpir=row.fpir,
+        panels=PanelsDocument(roster_lease_days=row.panel_lease_days) if row.panel_lease_days else None,
     )
 
 

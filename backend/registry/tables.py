@@ -34,6 +34,7 @@ estate = Table(
     Column("liveness_waiver_until", Date),
     Column("liveness_waiver_author", Text),
     Column("liveness_waiver_reason", Text),
+    Column("panel_lease_days", Integer),
     Column("fpir", Float(53), nullable=False),
     Column("hmac_key_sealed", LargeBinary, nullable=False),
     Column("created_at", MOMENT, nullable=False),

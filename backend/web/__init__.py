@@ -8,8 +8,28 @@ from flask import Flask
 def register(app: Flask) -> None:
     """Add every page, the shared templates and the static files."""
     # Imported here, so that pure helpers of this package can be used without the whole application.
-    from backend.web import enrolment, finance, frame, home, operator, rent_runs, session, tenant  # noqa: PLC0415
+    from backend.web import (  # noqa: PLC0415
+        devices,
+        enrolment,
+        finance,
+        frame,
+        home,
+        operator,
+        rent_runs,
+        session,
+        tenant,
+    )
 
     frame.install(app)
-    for part in (frame, home, session, tenant, finance, rent_runs, operator, enrolment):
+    for part in (
+        frame,
+        home,
+        session,
+        tenant,
+        finance,
+        rent_runs,
+        operator,
+        enrolment,
+        devices,
+    ):
         app.register_blueprint(part.blueprint)

@@ -43,6 +43,7 @@ MENU = (
     MenuEntry("finance.today", ("finance", "supervisor"), "今日账簿", "Today's ledger"),
     MenuEntry("rent_runs.index", ("finance",), "月度计租", "The monthly run"),
     MenuEntry("operator.doors", ("operator", "admin"), "门口现况", "Live doors"),
+    MenuEntry("devices.index", ("operator", "admin"), "设备与告警", "Devices and alarms"),
 )
 
 ERROR_TITLES = {

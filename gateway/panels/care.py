@@ -21,6 +21,7 @@ from gateway.decision import Door, Timing, right_at
 from gateway.devices import DeviceBook
 from gateway.drivers import Address, DeviceHint, DeviceReply, DeviceSign, DoorEvent
 from gateway.drivers.commands import Command, GreetBack, ResumeOn, SetTime
+from gateway.panels.lease import our_reference
 from gateway.roster import EstateRoster
 
 SPEAKS_FOR_ANOTHER = "speaks_for_another"
@@ -97,6 +98,7 @@ class DeviceCare:
     def sign(self, sign: DeviceSign, now_s: float) -> None:
         """What a device says of its door leaf and its battery."""
         address, ward = sign.address, self._ward(sign.address)
+        self._devices.told(self._devices.device(address), sign.contact, sign.battery_percent)
         if sign.contact == "forced":
             self._sound(address, "door_forced", now_s)
         if sign.contact == "held_open":
@@ -120,7 +122,7 @@ class DeviceCare:
             # Sent at once by its own account, and old by its clock: the clock is wrong, or the network slow.
             self._set_time(event.address, now_s, skewed=True)
         if event.opened and not _may_enter(event, roster, door, self._made_at_s(event), now_s):
-            self._sound(event.address, "opened_for_nobody", now_s, event.person or None)
+            self._sound(event.address, "opened_for_nobody", now_s, our_reference(event.person))
             if self._desk is not None and event.person:
                 self._desk.repair(event.address, event.person)
 

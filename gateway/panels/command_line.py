@@ -82,7 +82,8 @@ def _show(one: PanelReport) -> None:
     when = one.reconciled_at.astimezone().isoformat(" ", "seconds") if one.reconciled_at else "-"
     click.echo(
         f"{one.estate}/{one.device}\t{one.people} people, {one.refused} refused; compared {when}: "
-        f"{one.missing} missing, {one.extra} extra, {one.nameless} without a reference"
+        f"{one.missing} missing, {one.extra} extra, {one.nameless} without a reference, "
+        f"{one.strangers} of somebody else's being removed"
     )
     for left in one.may_still_open:
         until = left.until.astimezone().isoformat(" ", "seconds") if left.until else "?"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Set
 from typing import Literal, TypeAlias
 
@@ -14,6 +15,8 @@ REMOVE_MAX, PUT_MAX = 200, 100  # of one command; the family takes 200 and 1,000
 RETRY_REFUSED_S = 3_600.0
 NOBODY_KNOWS_S = 0.0  # the end of somebody's lease whom the panel did not get from us
 SLACK_S = 1.0  # a panel's times are whole seconds
+
+_OURS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 HeldState: TypeAlias = Literal["putting", "on", "removing", "refused"]
 
@@ -109,6 +112,11 @@ def compare(listed: Iterable[str], held: Mapping[str, Held]) -> Difference:
         nameless=sum(not person for person in on_panel),
         gone=tuple(sorted(p for p, one in held.items() if one.state == "removing" and p not in there)),
     )
+
+
+def our_reference(reference: str) -> str | None:
+    """A reference that can be one of ours; what somebody else has put on a panel is told to nobody."""
+    return reference if _OURS.fullmatch(reference) else None
 
 
 def _is_due(held: Held | None, now_s: float) -> bool:

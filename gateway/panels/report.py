@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from gateway.drivers import Address
-from gateway.panels.lease import NOBODY_KNOWS_S
+from gateway.panels.lease import NOBODY_KNOWS_S, our_reference
 from gateway.panels.store import PanelStore
 
 
@@ -39,6 +39,7 @@ class PanelReport(Struct, frozen=True):
     missing: int
     extra: int
     nameless: int
+    strangers: int  # references that are not ours, to be removed
     may_still_open: tuple[MayStillOpen, ...]
     erased: tuple[ErasedPerson, ...]
 
@@ -47,23 +48,27 @@ def reports(store: PanelStore) -> list[PanelReport]:
     """Every panel of which anything is known."""
     erased: dict[Address, list[ErasedPerson]] = {}
     for one in store.erased():
+        if our_reference(one.person) is None:
+            continue
         told = ErasedPerson(one.seq, one.person, _moment(one.since_s), _moment(one.erased_s))
         erased.setdefault(Address(one.estate, one.device), []).append(told)
     found = []
     for address in sorted({*store.panels(), *erased}):
         held = store.held(address)
         last = store.reconciled(address)
-        leaving = [one for _, one in sorted(held.items()) if one.state == "removing"]
+        removing = [one for _, one in sorted(held.items()) if one.state == "removing"]
+        leaving = [one for one in removing if our_reference(one.person)]
         found.append(
             PanelReport(
                 estate=address.estate,
                 device=address.device,
-                people=len(held) - len(leaving),
+                people=len(held) - len(removing),
                 refused=sum(one.state == "refused" for one in held.values()),
                 reconciled_at=_moment(last.at_s) if last.at_s else None,
                 missing=last.missing,
                 extra=last.extra,
                 nameless=last.nameless,
+                strangers=len(removing) - len(leaving),
                 may_still_open=tuple(
                     MayStillOpen(
                         one.person,

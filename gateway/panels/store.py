@@ -60,6 +60,7 @@ class PanelStore:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
+        self.changes = 0  # counts what is written through this object
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA)
 
@@ -109,6 +110,8 @@ class PanelStore:
 
     def told(self, seq: int) -> None:
         """The backend has those up to this one."""
+        if not seq:
+            return
         with self._writing() as db:
             db.execute("DELETE FROM erased WHERE seq <= ?", (seq,))
 
@@ -160,6 +163,7 @@ class PanelStore:
             try:
                 yield self._db
                 self._db.execute("COMMIT")
+                self.changes += 1
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
