@@ -45,7 +45,7 @@ class _StoppedError(BaseException):
     type=click.IntRange(0, 65000),
     default=8600,
     show_default=True,
-    help="起始端口，0 为任选  |  first of seven ports; 0 takes free ones.",
+    help="起始端口，0 为任选  |  first of eight ports; 0 takes free ones.",
 )
 @click.option(
     "--broker",

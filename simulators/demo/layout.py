@@ -25,10 +25,11 @@ class Ports:
     broker: int
     gateway: int
     doors: int
+    kiosk: int
 
 
 def choose_ports(base: int) -> Ports:
-    """Seven ports from `base` on, or any free ones where `base` is 0.
+    """Eight ports from `base` on, or any free ones where `base` is 0.
 
     Raises:
         StartFailedError: somebody listens on one of them.

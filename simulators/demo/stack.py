@@ -92,6 +92,11 @@ class Stack:
         return f"http://127.0.0.1:{self.ports.doors}"
 
     @property
+    def kiosk_url(self) -> str:
+        """Where faces are enrolled; browsers give a page on this machine the camera without https, too."""
+        return f"http://127.0.0.1:{self.ports.kiosk}"
+
+    @property
     def reader_dsn(self) -> str:
         """The database as the role that may only read."""
         password = (self.layout.secrets / "estate_reader").read_text("utf-8").strip()
@@ -150,6 +155,10 @@ class Stack:
             "ESTATE_BACKEND_PAYMENTS_CHECKOUT_ORIGINS": json.dumps([self.channel_url]),
             "ESTATE_BACKEND_SERVE_PORT": str(self.ports.pages),
             "ESTATE_BACKEND_SERVE_PUBLIC_URL": self.pages_url,
+            # TOML, as every setting in the environment that is no text.
+            "ESTATE_BACKEND_ENROLMENT_KIOSKS": "{"
+            + ", ".join(f'"{estate}" = "{self.kiosk_url}"' for estate in self.estates)
+            + "}",
         }
         self.run("backend", "bootstrap", "--superuser-url", self.postgres.dsn())
         self.run("backend", "migrate")
@@ -250,9 +259,12 @@ class Stack:
             "ESTATE_GATEWAY_BACKEND_TLS_CA_FILE": authority,
             "ESTATE_GATEWAY_FACES_VAULT_KEY_FILE": str(secrets / "vault_key"),
             "ESTATE_GATEWAY_METRICS_PORT": str(self.ports.gateway),
+            "ESTATE_GATEWAY_KIOSK_PORT": str(self.ports.kiosk),
         }
         self._start("gateway", "gateway", "run")
+        self._start("kiosk", "gateway", "kiosk")
         self._wait_port(self.ports.gateway)
+        self._wait_port(self.ports.kiosk)
 
     def _write_addresses(self) -> None:
         """Where everything is, for scripts; how to log in is in `secrets`."""
@@ -260,6 +272,7 @@ class Stack:
             "pages": self.pages_url,
             "payment_channel": self.channel_url,
             "doors": self.doors_url,
+            "kiosk": self.kiosk_url,
             "gateway": f"http://127.0.0.1:{self.ports.gateway}",
             "database": {"host": str(self.postgres.socket_folder), "dbname": "estate"},
         }
