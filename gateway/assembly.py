@@ -45,6 +45,7 @@ from gateway.roster import RosterBook
 from gateway.roster_store import RosterStore
 from gateway.service import ALARMS_NOTE, CLOCKS_NOTE, Parts, Service
 from gateway.settings import Settings, broker_address
+from gateway.snapshots import SnapshotKeeper
 
 JOURNAL_FILE, ROSTER_FILE = "journal.db", "roster.db"
 _OFFSETS = msgspec.json.Decoder(dict[str, float])
@@ -55,13 +56,20 @@ class VaultParts(TemplateSource, SecretStore, PhotographSource, Protocol):
     """What is asked of the vault."""
 
 
-def assemble(settings: Settings, *, vault: VaultParts | None, photographer: Photographer) -> Service:
+def assemble(
+    settings: Settings,
+    *,
+    vault: VaultParts | None,
+    photographer: Photographer,
+    snapshots: SnapshotKeeper | None = None,
+) -> Service:
     """A gateway, ready to run; nothing is connected yet.
 
     Args:
         settings: checked.
         vault: templates and keys; None: faces are answered by asking for a card.
         photographer: the encoder's processes.
+        snapshots: takes the pictures of doors that the enrolment desk asks for.
     Raises:
         SettingsError: a secret cannot be read.
         StartFailedError: the port of the metrics is taken.
@@ -108,8 +116,11 @@ def assemble(settings: Settings, *, vault: VaultParts | None, photographer: Phot
         now_s=clock.now_s,
     )
     care = DeviceCare(send, devices, rosters.estates, alarms, counters, room.desk)
+    watching = {"offer": snapshots.offer} if snapshots is not None else {}
     pipeline = Pipeline(
-        intake=Intake(driver, rosters.estates, devices, recents, clock, rules, out, joiners, counters, care),
+        intake=Intake(
+            driver, rosters.estates, devices, recents, clock, rules, out, joiners, counters, care, **watching
+        ),
         out=out,
         joiners=joiners,
         recents=recents,
@@ -170,6 +181,7 @@ def assemble(settings: Settings, *, vault: VaultParts | None, photographer: Phot
             panels=room,
             alarms=alarms,
             photographer=photographer,
+            snapshots=snapshots,
             gallery_keeper=gallery_keeper,
             city=city,
             roster_store=roster_store,

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO, cast
@@ -25,6 +26,7 @@ from gateway.journal_store import JournalStore
 from gateway.kiosk.commands import enrol, enrol_many, kiosk
 from gateway.panels.command_line import panels
 from gateway.settings import read_settings
+from gateway.snapshots import SHELF_FILE, SnapshotKeeper, SnapshotShelf
 from gateway.telling import CONFIG, told_plainly
 from gateway.vault_commands import vault
 
@@ -59,9 +61,12 @@ def run(config: Path, estates: str | None) -> None:
     with told_plainly(settings.state_folder):
         key = read_vault_key(settings)
         opened = open_vault(settings, key) if key is not None else None
+        snapshots = None
+        if key is not None and settings.kiosk.port:
+            snapshots = SnapshotKeeper(SnapshotShelf(settings.state_folder / SHELF_FILE, key), time.time)
         photographer = start_photographer(settings)
         try:
-            service = assemble(settings, vault=opened, photographer=photographer)
+            service = assemble(settings, vault=opened, photographer=photographer, snapshots=snapshots)
         except BaseException:
             photographer.close()
             raise

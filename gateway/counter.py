@@ -16,6 +16,7 @@ import structlog
 from estate.config import SettingsError
 from estate.processes import StartFailedError
 from gateway.assembly import ROSTER_FILE
+from gateway.decision import Door
 from gateway.enrolment import Consent, Enrolled, Refusal, Refused, enrol
 from gateway.faces import face_yardstick, model_path, open_vault, read_vault_key
 from gateway.matching.encoder import FacesMissingError
@@ -130,6 +131,12 @@ class Counter:
         """Who is enrolled in an estate already, with the encoder in use."""
         people = self.vault.templates(estate_id)
         return frozenset(one.person_id for one in people if one.encoder == self._yardstick.encoder)
+
+    def cameras(self, estate_id: str) -> list[Door]:
+        """The doors of an estate that take faces, in use, by name."""
+        doors = self._roster(estate_id).doors.values()
+        taking = [door for door in doors if door.active and "face" in door.credentials]
+        return sorted(taking, key=lambda door: (door.name_zh, door.device))
 
     def consent(self, estate_id: str, person_id: str) -> Consent:
         """Whether the roster says that the person has agreed, today."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import structlog
@@ -15,7 +15,7 @@ from gateway.clock import GatewayClock
 from gateway.counters import Counters
 from gateway.decision import Attempt, Decision
 from gateway.devices import DeviceBook
-from gateway.drivers import DeviceSign, DoorEvent, Driver, Rejected
+from gateway.drivers import Address, DeviceSign, DoorEvent, Driver, Rejected
 from gateway.journal_store import Entry
 from gateway.panels.care import SPEAKS_FOR_ANOTHER, DeviceCare
 from gateway.recents import Recents, Seen
@@ -47,8 +47,9 @@ class Intake:
         joiners: Joiners,
         counters: Counters,
         care: DeviceCare | None = None,
+        offer: Callable[[Address, Sequence[bytes]], None] = lambda _address, _images: None,
     ) -> None:
-        self._care = care
+        self._care, self._offer = care, offer
         self._driver, self._rosters, self._devices, self._recents = driver, rosters, devices, recents
         self._clock, self._rules, self._out, self._counters = clock, rules, out, counters
         self._joiners = joiners
@@ -127,6 +128,8 @@ class Intake:
         timing = device.clock.judge(event.at_s, now_s, self._rules.event_age_s_max)
         early = timing != "skewed" and device.clock.made_at_s(event.at_s) < self._started_s
         again = event.resent or early
+        if event.images and timing == "fresh" and not again:
+            self._offer(address, event.images)  # somebody may be being enrolled by this very camera
         if self._care is not None and (timing != "fresh" or event.verdict is not None):
             self._care.attempt(event, roster, door, timing, now_s)
         attempt = Attempt(door, roster.policy, event.credential, today, timing, again, event.liveness)

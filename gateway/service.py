@@ -27,6 +27,7 @@ from gateway.photographs import Photographer
 from gateway.pipeline import Pipeline
 from gateway.recognition import GalleryKeeper
 from gateway.roster_store import RosterStore
+from gateway.snapshots import SnapshotKeeper
 
 CLOCKS_NOTE, ALARMS_NOTE = "device-clocks", "device-alarms"
 TIME_NOTED_EVERY_S = 600.0
@@ -52,6 +53,7 @@ class Parts:
     panels: PanelRoom
     alarms: AlarmBook
     photographer: Photographer
+    snapshots: SnapshotKeeper | None
     gallery_keeper: GalleryKeeper | None
     city: City
     roster_store: RosterStore
@@ -108,6 +110,8 @@ class Service:
         parts.photographer.watch(parts.loop, parts.pipeline.encoded)
         if parts.gallery_keeper is not None:
             parts.gallery_keeper.start()
+        if parts.snapshots is not None:
+            parts.snapshots.start()
         parts.city.start()
         parts.panels.start()
         parts.broker.connect_if_due(time.monotonic())
@@ -197,6 +201,8 @@ class Service:
         if parts.metrics is not None:
             parts.metrics.close()
         parts.photographer.close()
+        if parts.snapshots is not None:
+            parts.snapshots.stop()
         parts.journal.close()
         parts.keeper.close()
         parts.roster_store.close()

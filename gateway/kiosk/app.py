@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Protocol
 
@@ -13,10 +14,13 @@ from flask import Flask, Request, Response, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from gateway.decision import Door
+from gateway.drivers import Address
 from gateway.enrolment import PHOTOS_MAX, PHOTOS_RECOMMENDED, Enrolled, Refused
 from gateway.kiosk.ticket import Ticket, TicketError, read_ticket
 from gateway.matching.encodings import EncoderBusyError
-from gateway.matching.photo import BYTES_MAX
+from gateway.matching.photo import BYTES_MAX, open_photo, panel_photograph
+from gateway.matching.quality import Reason
 
 # Five photographs and what surrounds them.
 REQUEST_BYTES_MAX = PHOTOS_MAX * BYTES_MAX + (1 << 20)
@@ -25,7 +29,7 @@ FORM_BYTES_MAX = 256 * 1024
 _POLICY = "; ".join(
     (
         "default-src 'none'",
-        "img-src 'self' blob:",
+        "img-src 'self' blob: data:",
         "style-src 'self'",
         "script-src 'self'",
         "form-action 'self'",
@@ -42,6 +46,22 @@ class Desk(Protocol):
 
     def enrol(self, estate_id: str, person_id: str, photos: list[bytes], operator: str) -> Enrolled | Refused:
         """Enrol a person from one to five photographs."""
+
+    def cameras(self, estate_id: str) -> Sequence[Door]:
+        """The doors of an estate that take faces."""
+
+
+class Camera(Protocol):
+    """Where a door's camera is asked for pictures."""
+
+    def ask(self, address: Address, person_id: str, now_s: float) -> str:
+        """Ask for pictures of somebody; the request's id."""
+
+    def pictures(self, request_id: str, estate_id: str, person_id: str) -> list[bytes] | None:
+        """What a request has got so far; None when it is over, or is another person's."""
+
+    def drop(self, request_id: str) -> None:
+        """End a request and destroy what it got."""
 
 
 class InMemoryRequest(Request):
@@ -65,13 +85,20 @@ class Line:
     en: str
 
 
+NO_SUCH_CAMERA = Line("没有这台门口机，请重新选", "There is no such door. Choose again.")
+
+
 def create_app(
-    desk: Desk, keys: Callable[[], Mapping[str, bytes]], clock: Callable[[], float] = time.time
+    desk: Desk,
+    camera: Camera,
+    keys: Callable[[], Mapping[str, bytes]],
+    clock: Callable[[], float] = time.time,
 ) -> Flask:
     """The kiosk's application.
 
     Args:
         desk: where people are enrolled.
+        camera: the doors' own cameras.
         keys: asks for the estates' keys, which the city may send anew.
         clock: seconds since 1970.
     """
@@ -83,27 +110,76 @@ def create_app(
     def ticket_of(text: str) -> Ticket:
         return read_ticket(text, keys(), clock())
 
+    def page(ticket: Ticket, text: str, reasons: Sequence[Line] = ()) -> str:
+        return render_template(
+            "enrol.html",
+            ticket=ticket,
+            ticket_text=text,
+            reasons=reasons,
+            cameras=desk.cameras(ticket.estate),
+            photos_max=PHOTOS_MAX,
+            photos_recommended=PHOTOS_RECOMMENDED,
+        )
+
+    def enrol(ticket: Ticket, text: str, photos: list[bytes]) -> ResponseReturnValue:
+        outcome = desk.enrol(ticket.estate, ticket.person, photos, ticket.operator)
+        if isinstance(outcome, Refused):
+            return page(ticket, text, [Line(*reason.told) for reason in outcome.reasons]), 422
+        return render_template(
+            "done.html", ticket=ticket, photos=outcome.photos, more=outcome.more_recommended
+        )
+
+    def panel(ticket: Ticket, text: str, request_id: str) -> ResponseReturnValue:
+        pictures = camera.pictures(request_id, ticket.estate, ticket.person)
+        shown = [_shown(picture) for picture in pictures] if pictures is not None else None
+        content = render_template(
+            "panel.html",
+            ticket=ticket,
+            ticket_text=text,
+            request_id=request_id,
+            images=shown,
+            photos_recommended=PHOTOS_RECOMMENDED,
+        )
+        return content, 200 if pictures is not None else 410
+
     @app.get("/")
     def start() -> str:
-        return _page(None, "")
+        return render_template("enrol.html", ticket=None)
 
     @app.post("/enrol")
     def begin() -> ResponseReturnValue:
         """Sent here by the city's page, with a ticket and nothing else."""
         text = request.form.get("ticket", "")
-        return _page(ticket_of(text), text)
+        return page(ticket_of(text), text)
 
     @app.post("/enrol/photographs")
     def photographs() -> ResponseReturnValue:
         text = request.form.get("ticket", "")
         ticket = ticket_of(text)
-        outcome = desk.enrol(ticket.estate, ticket.person, _photos(), ticket.operator)
-        if isinstance(outcome, Refused):
-            reasons = [Line(*reason.told) for reason in outcome.reasons]
-            return _page(ticket, text, reasons), 422
-        return render_template(
-            "done.html", ticket=ticket, photos=outcome.photos, more=outcome.more_recommended
-        )
+        return enrol(ticket, text, _photos())
+
+    @app.post("/enrol/panel")
+    def panel_ask() -> ResponseReturnValue:
+        text = request.form.get("ticket", "")
+        ticket, device = ticket_of(text), request.form.get("device", "")
+        if device not in {door.device for door in desk.cameras(ticket.estate)}:
+            return page(ticket, text, [NO_SUCH_CAMERA]), 422
+        return panel(ticket, text, camera.ask(Address(ticket.estate, device), ticket.person, clock()))
+
+    @app.post("/enrol/panel/look")
+    def panel_look() -> ResponseReturnValue:
+        text = request.form.get("ticket", "")
+        return panel(ticket_of(text), text, request.form.get("request", ""))
+
+    @app.post("/enrol/panel/enrol")
+    def panel_enrol() -> ResponseReturnValue:
+        text, request_id = request.form.get("ticket", ""), request.form.get("request", "")
+        ticket = ticket_of(text)
+        pictures = camera.pictures(request_id, ticket.estate, ticket.person)
+        if pictures is None:
+            return panel(ticket, text, request_id)
+        camera.drop(request_id)
+        return enrol(ticket, text, pictures)
 
     @app.post("/api/enrolments")
     def interface() -> ResponseReturnValue:
@@ -143,15 +219,11 @@ def _photos() -> list[bytes]:
     return [content for content in files if content]
 
 
-def _page(ticket: Ticket | None, text: str, reasons: list[Line] | None = None) -> str:
-    return render_template(
-        "enrol.html",
-        ticket=ticket,
-        ticket_text=text,
-        reasons=reasons or [],
-        photos_max=PHOTOS_MAX,
-        photos_recommended=PHOTOS_RECOMMENDED,
-    )
+def _shown(picture: bytes) -> str:
+    """A picture for the page itself; one that is none shows as nothing."""
+    found = open_photo(picture)
+    small = panel_photograph(picture) if not isinstance(found, Reason) else b""
+    return "data:image/jpeg;base64," + base64.b64encode(small).decode()
 
 
 def _handle_errors(app: Flask) -> None:

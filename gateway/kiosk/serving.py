@@ -16,6 +16,7 @@ from gateway.counter import Counter
 from gateway.faces import face_yardstick, read_vault_key
 from gateway.kiosk.app import create_app
 from gateway.settings import Settings, read_settings
+from gateway.snapshots import SHELF_FILE, SnapshotShelf
 
 CONFIG_VARIABLE = "ESTATE_CONFIG_GATEWAY"
 # As many may upload at once; the encoder takes one after the other.
@@ -57,4 +58,7 @@ def create_app_from_environment() -> Flask:
         kept = {estate: counter.vault.secret(card_key_name(estate)) for estate in settings.gateway.estates}
         return {estate: key for estate, key in kept.items() if key is not None}
 
-    return create_app(counter, keys)
+    key = read_vault_key(settings)
+    if key is None:
+        raise SettingsError(str(CONFIG_VARIABLE), "faces.vault_key_file", "没有人脸库密钥 (no vault key)")
+    return create_app(counter, SnapshotShelf(settings.state_folder / SHELF_FILE, key), keys)

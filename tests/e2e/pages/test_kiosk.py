@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,8 @@ def box(tmp_path: Path) -> Box:
 
 @pytest.fixture
 def desk_url(box: Box) -> Iterator[str]:
-    with Counter(box.settings, roster_wait_s=0) as counter:
-        app = create_app(counter, lambda: {"e1": ESTATE_KEY}, lambda: NOW_S)
+    with Counter(box.settings, roster_wait_s=0) as counter, closing(box.shelf()) as shelf:
+        app = create_app(counter, shelf, lambda: {"e1": ESTATE_KEY}, lambda: NOW_S)
         server = make_server("127.0.0.1", 0, app, threaded=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -77,4 +78,28 @@ def test_without_a_camera_files_can_still_be_chosen(browser: Browser, desk_url: 
     page.get_by_role("button", name="打开摄像头").click()
     page.locator("#camera-failed").wait_for()
     assert page.locator("#photos").is_visible()
+    context.close()
+
+
+def test_a_doors_camera_takes_the_pictures_and_the_clerk_sees_them_first(
+    browser: Browser, desk_url: str, box: Box
+) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    open_desk(page, desk_url)
+    page.get_by_role("button", name="用这台拍").click()
+    page.get_by_text("已拍到 0 张").wait_for()
+    with closing(box.shelf()) as shelf:
+        [(address, request_id)] = shelf.asked(NOW_S).items()
+        assert address == ("e1", "gate")
+        for path in photos().a[:3]:
+            shelf.put(request_id, path.read_bytes())
+    page.get_by_text("已拍到 3 张").wait_for()  # it looks again by itself
+    assert page.locator("#chosen img").count() == 3
+    assert page.locator("#chosen img").first.evaluate("image => image.naturalWidth") > 0
+    page.get_by_role("button", name="都是本人").click()
+    page.get_by_role("heading", name="登记成功").wait_for()
+    assert box.enrolled() == {"ann"}
+    with closing(box.shelf()) as shelf:
+        assert shelf.asked(NOW_S) == {}
     context.close()

@@ -22,6 +22,7 @@ from gateway.roster import Item
 from gateway.roster_store import RosterStore
 from gateway.sealing import new_key
 from gateway.settings import Settings, read_settings
+from gateway.snapshots import SHELF_FILE, SnapshotShelf
 from gateway.vault import Vault
 
 NOW_S = 1_790_000_000
@@ -52,10 +53,15 @@ class Box:
     def settings(self) -> Settings:
         return read_settings(self.config)
 
+    def shelf(self) -> SnapshotShelf:
+        return SnapshotShelf(self.state / SHELF_FILE, self.key)
+
     def roster(self, faces: bool = True, **people: dict[str, Any]) -> None:
         """What the city last said."""
         documents: dict[tuple[str, str], dict[str, Any]] = {
-            ("estate", "e1"): {"name_zh": "测", "name_en": "T", "faces": faces}
+            ("estate", "e1"): {"name_zh": "测", "name_en": "T", "faces": faces},
+            ("door", "gate"): {"group": "g", "credentials": ["face", "card"], "name_zh": "大门"},
+            ("door", "shed"): {"group": "g", "credentials": ["card"], "name_zh": "车棚"},
         }
         documents |= {("person", person): doc for person, doc in people.items()}
         with closing(RosterStore(self.state / "roster.db")) as store:
@@ -107,5 +113,11 @@ def box(shared: tuple[Box, Counter]) -> Box:
 
 
 @pytest.fixture
-def kiosk(box: Box, shared: tuple[Box, Counter]) -> FlaskClient:
-    return create_app(shared[1], lambda: {"e1": ESTATE_KEY}, lambda: NOW_S).test_client()
+def shelf(box: Box) -> Iterator[SnapshotShelf]:
+    with closing(box.shelf()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def kiosk(shared: tuple[Box, Counter], shelf: SnapshotShelf) -> FlaskClient:
+    return create_app(shared[1], shelf, lambda: {"e1": ESTATE_KEY}, lambda: NOW_S).test_client()
