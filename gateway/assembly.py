@@ -17,7 +17,7 @@ from gateway.alarms import ALARMS, AlarmBook
 from gateway.answers import Outbox
 from gateway.broker import Broker
 from gateway.cases import Joiners
-from gateway.city import City, SecretStore, card_key_name
+from gateway.city import City, CityVault, SecretStore, card_key_name
 from gateway.clock import GatewayClock
 from gateway.counters import Counters
 from gateway.device_status import DeviceStatus
@@ -52,7 +52,7 @@ _OFFSETS = msgspec.json.Decoder(dict[str, float])
 WARM_RECORDS = 5_000  # the newest records, whose events are known from memory after a start
 
 
-class VaultParts(TemplateSource, SecretStore, PhotographSource, Protocol):
+class VaultParts(TemplateSource, CityVault, PhotographSource, Protocol):
     """What is asked of the vault."""
 
 

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from gateway.alarms import Alarm
 from gateway.devices import DeviceReport
+from gateway.erasure import ErasureCertificate
 from gateway.panels.report import PanelReport
 from gateway.roster import Item, Kind
 
@@ -56,6 +57,17 @@ class Status(Struct, frozen=True):
     panels: list[PanelReport] = []
 
 
+class CertificateResult(Struct, frozen=True):
+    """What became of a certificate; an empty reason: it is kept."""
+
+    id: str | None
+    refused: str
+
+
+class _Results(Struct, frozen=True):
+    results: list[CertificateResult]
+
+
 class _Key(Struct, frozen=True):
     hmac_key: bytes
 
@@ -84,6 +96,7 @@ class _ErrorBody(Struct, frozen=True):
 # Made here and not at their first use: msgspec crashes when two threads use a type for the first time.
 _KEY = msgspec.json.Decoder(_Key)
 _PAGE = msgspec.json.Decoder(_WirePage)
+_RESULTS = msgspec.json.Decoder(_Results)
 _RECEIPT = msgspec.json.Decoder(Receipt)
 _ERROR = msgspec.json.Decoder(_ErrorBody)
 
@@ -150,6 +163,14 @@ class BackendClient:
             headers={"Content-Type": "application/json", "Content-Encoding": "gzip"},
         )
         return _decoded(response, _RECEIPT)
+
+    def send_certificates(self, certificates: Sequence[ErasureCertificate]) -> list[CertificateResult]:
+        """Send certificates of erasure and return what became of each, in the same order."""
+        body = msgspec.json.encode({"certificates": certificates})
+        response = self._ask(
+            "POST", "/erasures", READ_S, data=body, headers={"Content-Type": "application/json"}
+        )
+        return _decoded(response, _RESULTS).results
 
     def send_status(self, status: Status) -> None:
         """Tell which devices are there, their alarms, and what panels hold."""

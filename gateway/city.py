@@ -14,6 +14,7 @@ import structlog
 
 from gateway.backend_client import BackendClient
 from gateway.device_status import DeviceStatus
+from gateway.eraser import Eraser, ErasingVault, open_tasks
 from gateway.forwarder import Forwarder
 from gateway.journal import Journal
 from gateway.journal_store import JournalStore
@@ -38,6 +39,10 @@ class SecretStore(Protocol):
         """Keep it."""
 
 
+class CityVault(SecretStore, ErasingVault, Protocol):
+    """What the vault does for the city."""
+
+
 class City:
     """The threads of the uplink; nothing at all where no backend is configured."""
 
@@ -47,7 +52,7 @@ class City:
         journal_path: Path,
         journal: Journal,
         store: RosterStore,
-        secrets: SecretStore | None,
+        secrets: CityVault | None,
         status: DeviceStatus,
         loop: Loop,
         rosters: RosterBook,
@@ -56,6 +61,7 @@ class City:
         self._link = Link()
         self._forwarder: Forwarder | None = None
         self._reporter: StatusReporter | None = None
+        self._eraser: Eraser | None = None
         self._feeds: list[RosterFeed] = []
         self._secrets = secrets
         self._loop, self._rosters = loop, rosters
@@ -68,6 +74,9 @@ class City:
         self._forwarder = Forwarder(reader, client(), journal.mark, self._link, time.monotonic)
         journal.on_commit = self._forwarder.nudge
         self._reporter = StatusReporter(client(), status.changes, status.everything, status.told, self._link)
+        if secrets is not None:
+            ask = partial(loop.ask, partial(open_tasks, rosters.estates))
+            self._eraser = Eraser(secrets, ask, client(), self._link)
         self._feeds = [
             RosterFeed(
                 estate,
@@ -101,13 +110,15 @@ class City:
             self._forwarder.stop()
         if self._reporter is not None:
             self._reporter.stop()
+        if self._eraser is not None:
+            self._eraser.stop()
         for thread in self._threads():
             if thread.is_alive():
                 thread.join(END_S)
 
     def _threads(self) -> list[threading.Thread]:
-        single = [thread for thread in (self._forwarder, self._reporter) if thread is not None]
-        return [*single, *self._feeds]
+        single = (self._forwarder, self._reporter, self._eraser)
+        return [*(thread for thread in single if thread is not None), *self._feeds]
 
     def _on_loop(self, estate: str) -> Callable[[list[Item], int, bool], None]:
         def apply(items: list[Item], version: int, anew: bool) -> None:

@@ -75,11 +75,20 @@ class _Card(Struct, frozen=True):
     blocked: bool = False
 
 
+class ErasureOrder(Struct, frozen=True):
+    """The city wants everything ("all") or the photograph kept for panels ("photograph") erased."""
+
+    order: str
+    scope: str
+    reason: str
+
+
 class _PersonDoc(Struct, frozen=True):
     rights: list[_Right] = []
     cards: list[_Card] = []
     face_consent: bool = False
     panel_consent: bool = False
+    erase: list[ErasureOrder] = []
 
 
 # Made here and not at their first use: msgspec crashes when two threads use a type for the first time.
@@ -100,6 +109,7 @@ class EstateRoster:
         self.waiver: _Waiver | None = None
         self.doors: dict[str, Door] = {}
         self.people: dict[str, Person] = {}
+        self.erasures: dict[str, list[ErasureOrder]] = {}  # open orders, by person
         self.unreadable: set[tuple[str, str]] = set()
         self.person_changes = 0  # of this copy, counted up
         self._changed: deque[str] = deque(maxlen=CHANGES_REMEMBERED)
@@ -189,6 +199,7 @@ class EstateRoster:
         self.person_changes += 1
         self._changed.append(item.id)
         self.people.pop(item.id, None)
+        self.erasures.pop(item.id, None)
         for reference in self._cards_of.pop(item.id, ()):
             if self._cards.get(reference, ("", False))[0] == item.id:
                 del self._cards[reference]
@@ -199,6 +210,8 @@ class EstateRoster:
                 end_s = right.end.timestamp() if right.end is not None else float("inf")
                 span = (right.begin.timestamp(), end_s)
                 rights[right.group] = (*rights.get(right.group, ()), span)
+            if doc.erase:
+                self.erasures[item.id] = doc.erase
             self.people[item.id] = Person(item.id, rights, doc.face_consent, doc.panel_consent)
             self._cards_of[item.id] = tuple(card.hmac for card in doc.cards)
             self._cards.update({card.hmac: (item.id, card.blocked) for card in doc.cards})

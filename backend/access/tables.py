@@ -12,6 +12,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    func,
     text,
 )
 
@@ -24,6 +25,7 @@ access_passage = Table(
     Column("device_id", Text, primary_key=True),
     Column("passage", Text, primary_key=True),
     Column("record_id", Uuid, nullable=False),
+    Column("stored_at", MOMENT, nullable=False, index=True, server_default=func.now()),
     UniqueConstraint("estate_id", "record_id"),
 )
 

@@ -21,6 +21,7 @@ from backend.identity.audit import audit
 from backend.identity.errors import ForeignEstateError, TooManyAttemptsError, UnknownCredentialError
 from backend.identity.gateways import Gateway, gateway_of
 from backend.identity.limits import Limit, charge
+from backend.registry.certificates import read_certificates, take_certificates
 from backend.registry.estates import estate_key
 from backend.registry.roster import FeedPage, feed
 from backend.services import services
@@ -51,7 +52,7 @@ def roster() -> ResponseReturnValue:
     since, limit = _whole("since", 0, 2**62, 0), _whole("limit", 1, PAGE_ITEMS_MAX, 1000)
     wait_s = _seconds("wait", WAIT_S_MAX)
     page = _look(estate_id, since, limit)
-    if not page.items and wait_s:
+    if not page.items and not page.more and wait_s:
         page = _wait(estate_id, since, limit, time.monotonic() + wait_s)
     items = [
         {
@@ -117,6 +118,20 @@ def status() -> ResponseReturnValue:
     return "", 204
 
 
+@blueprint.post("/erasures")
+def erasures() -> ResponseReturnValue:
+    """Take in certificates of erasure, signed by the gateway's vault."""
+    parts, now = services(), datetime.now(UTC)
+    gateway = _caller("erasures")
+    try:
+        sent = read_certificates(read_body())
+    except msgspec.MsgspecError:
+        raise WrongShapeError from None
+    with parts.engine.begin() as connection:
+        taken = take_certificates(connection, gateway, sent, now)
+    return answer_json({"results": [{"id": one.certificate_id, "refused": one.reason} for one in taken]})
+
+
 def _wait(estate_id: str, since: int, limit: int, deadline: float) -> FeedPage:
     signal = services().roster_signal
     with signal.place() as found:
@@ -126,7 +141,7 @@ def _wait(estate_id: str, since: int, limit: int, deadline: float) -> FeedPage:
             # Before looking: what is committed after the look moves the count, and waiting returns at once.
             ticket = signal.ticket(estate_id)
             page = _look(estate_id, since, limit)
-            if page.items or time.monotonic() >= deadline:
+            if page.items or page.more or time.monotonic() >= deadline:
                 return page
             signal.wait(estate_id, ticket, deadline)
 

@@ -86,6 +86,14 @@ rate_limit = Table(
     CheckConstraint("hits >= 0"),
 )
 
+audit_link = Table(
+    "audit_link",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("audit_id", BigInteger, nullable=False, unique=True),
+    Column("sha256", LargeBinary, nullable=False),
+)
+
 audit_record = Table(
     "audit_record",
     metadata,

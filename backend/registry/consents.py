@@ -15,8 +15,16 @@ from backend.db.arrays import among
 from backend.identity.audit import audit
 from backend.identity.principal import Principal
 from backend.identity.service import check_role
-from backend.registry.errors import GuardianNeededError, NoNoticeError, OlderNoticeError, UnknownThingError
-from backend.registry.facts import OPEN_DOORS
+from backend.registry import erasures
+from backend.registry.errors import (
+    GuardianNeededError,
+    NoNoticeError,
+    NoticeIncompleteError,
+    OlderNoticeError,
+    RelationNeededError,
+    UnknownThingError,
+)
+from backend.registry.facts import OPEN_DOORS, PANEL_PHOTOGRAPH
 from backend.registry.rights import REGISTRARS
 from backend.registry.roster import publish_persons
 from backend.registry.rules import (
@@ -30,6 +38,9 @@ from backend.registry.rules import (
 from backend.registry.tables import consent, consent_notice, person, roster_item
 from backend.settings import NoticeSettings
 
+# What gateways are told of a consent, by purpose.
+FLAGS = {OPEN_DOORS: "face_consent", PANEL_PHOTOGRAPH: "panel_consent"}
+
 
 @dataclass(frozen=True, slots=True)
 class NewConsent:
@@ -39,6 +50,8 @@ class NewConsent:
     purpose: str
     channel: str
     guardian_id: UUID | None
+    relation: str | None = None  # of the guardian to the person
+    evidence_id: UUID | None = None  # the signed paper, where there is one
 
 
 def publish_notice(
@@ -50,9 +63,13 @@ def publish_notice(
     erased until they answer.
 
     Raises:
+        NoticeIncompleteError: a field that the law wants is blank.
         OlderNoticeError: another text under a version that is published, or a version below the newest.
     """
     text = {name: getattr(notice, name) for name in notice.__struct_fields__ if name != "version"}
+    missing = [name for name, value in text.items() if not value.strip()]
+    if missing:
+        raise NoticeIncompleteError(purpose, missing)
     newest = connection.execute(
         select(consent_notice)
         .where(consent_notice.c.purpose == purpose)
@@ -73,6 +90,7 @@ def publish_notice(
     asked_again = connection.scalars(
         select(consent.c.person_id).where(consent.c.purpose == purpose, consent.c.withdrawn_at.is_(None))
     ).all()
+    erasures.order(connection, asked_again, purpose, "notice_changed", actor, now)
     publish_persons(connection, asked_again, now)
     return True
 
@@ -104,6 +122,7 @@ def give_consent(
     Raises:
         NotAllowedError, UnknownThingError, NoNoticeError.
         GuardianNeededError: below 14, and no adult guardian is named.
+        RelationNeededError: the guardian's relation is not told.
     """
     people = _people(connection, [given.person_id, given.guardian_id])
     estate_id, born_on = people[given.person_id]
@@ -116,6 +135,8 @@ def give_consent(
         guardian is None or given.guardian_id == given.person_id or not is_adult(guardian[1], today)
     ):
         raise GuardianNeededError(given.person_id)
+    if guardian is not None and not (given.relation or "").strip():
+        raise RelationNeededError(given.person_id)
     _withdraw(connection, given.person_id, given.purpose, actor, now)
     row = consent_row(given, version, born_on, actor, now, new_id())
     connection.execute(insert(consent).values(row))
@@ -147,13 +168,26 @@ def withdraw_consent(
     if actor.person_id != person_id:
         check_role(actor, "withdraw_consent", estate_id, *REGISTRARS)
     found = _withdraw(connection, person_id, purpose, actor, now)
+    if found:
+        erasures.order(connection, [person_id], purpose, "withdrawn", actor.actor, now)
     audit(connection, actor, "withdraw_consent", "done", "person", str(person_id), estate_id, purpose, now)
     publish_persons(connection, [person_id], now)
     return found
 
 
 def publish_due(connection: Connection, now: datetime) -> int:
-    """Tell gateways whose consent has ended by itself; returns how many. For the worker, safe to repeat."""
+    """Tell gateways whose consent has ended by itself, or who has moved out by the date that was set.
+
+    Returns:
+        how many. For the worker, safe to repeat.
+    """
+    ended = sum(_publish_expired(connection, purpose, flag, now) for purpose, flag in FLAGS.items())
+    departed = erasures.order_departed(connection, now)
+    publish_persons(connection, departed, now)
+    return ended + len(departed)
+
+
+def _publish_expired(connection: Connection, purpose: str, flag: str, now: datetime) -> int:
     due = connection.scalars(
         select(consent.c.person_id)
         .join(
@@ -161,12 +195,14 @@ def publish_due(connection: Connection, now: datetime) -> int:
             (roster_item.c.kind == "person") & (roster_item.c.item_id == cast(consent.c.person_id, Text)),
         )
         .where(
-            consent.c.purpose == OPEN_DOORS,
+            consent.c.purpose == purpose,
             consent.c.ends_at <= now,
             consent.c.withdrawn_at.is_(None),
-            roster_item.c.doc["face_consent"].as_boolean(),
+            roster_item.c.doc[flag].as_boolean(),
         )
+        .distinct()
     ).all()
+    erasures.order(connection, due, purpose, "expired", "system:consents", now)
     publish_persons(connection, due, now)
     return len(due)
 
@@ -183,6 +219,8 @@ def consent_row(
         "notice_version": version,
         "channel": given.channel,
         "guardian_id": given.guardian_id,
+        "relation": given.relation if given.guardian_id is not None else None,
+        "evidence_id": given.evidence_id,
         "recorded_by": actor.principal_id,
         "given_at": now,
         # At 14 the person is asked itself.

@@ -72,9 +72,21 @@ class CardDocument(Document, frozen=True):
     blocked: bool
 
 
-class PersonDocument(Document, frozen=True):
+class ErasureDocument(Document, frozen=True):
+    """An order to erase what the vault holds of the person; it stays until the certificate is here."""
+
+    order: str
+    scope: str
+    reason: str
+    ordered_at: datetime
+
+
+class PersonDocument(Document, frozen=True, omit_defaults=True):
     """What a person may do in one estate; no name leaves the city side."""
 
     rights: list[RightDocument]
     cards: list[CardDocument]
     face_consent: bool
+    # To a photograph kept to load door panels with.
+    panel_consent: bool = False
+    erase: list[ErasureDocument] = []

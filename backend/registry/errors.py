@@ -9,6 +9,16 @@ from uuid import UUID
 
 from backend.errors import ExplainedError
 
+NOTICE_FIELDS_ZH = {
+    "handler": "处理者",
+    "contact": "联系方式",
+    "purpose_text": "处理目的",
+    "method": "处理方式",
+    "retention": "保存期限",
+    "effect": "对个人的影响",
+    "rights": "行使权利的方式",
+}
+
 
 class UnknownThingError(ExplainedError):
     """An id that the registry does not have."""
@@ -90,6 +100,33 @@ class FaceNotAllowedError(ExplainedError):
                 "There is no consent in date to this person's face. Record the consent first, a guardian's "
                 "for a child below 14.",
             )
+
+
+class RelationNeededError(ExplainedError):
+    """A guardian's consent says how the guardian is related."""
+
+    code = "relation_needed"
+
+    def __init__(self, person_id: UUID | str) -> None:
+        self.person_id = str(person_id)
+        super().__init__(
+            "监护人代为同意，须写明与本人的关系（如母亲）。",
+            "A guardian's consent says how the guardian is related, such as mother; fill that in.",
+        )
+
+
+class NoticeIncompleteError(ExplainedError):
+    """A notice that does not tell people everything they have to be told."""
+
+    code = "notice_incomplete"
+
+    def __init__(self, purpose: str, missing: Sequence[str]) -> None:
+        self.purpose, self.missing = purpose, tuple(missing)
+        words = "、".join(f"{NOTICE_FIELDS_ZH.get(name, name)}（{name}）" for name in missing)
+        super().__init__(
+            f"告知书 {purpose} 缺少必填内容：{words}，没有发布。",
+            f"The notice for {purpose} was not published; missing: {', '.join(missing)}.",
+        )
 
 
 class OlderNoticeError(ExplainedError):

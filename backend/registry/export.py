@@ -113,9 +113,14 @@ def _consents(connection: Connection, people: list[UUID], now: datetime) -> dict
     consenting = consenting_persons(connection, people, now)
     guardian = person.alias("guardian")
     rows = connection.execute(
-        select(consent.c.person_id, consent.c.channel, guardian.c.ref)
+        select(consent.c.person_id, consent.c.channel, guardian.c.ref, consent.c.relation)
         .outerjoin(guardian, guardian.c.person_id == consent.c.guardian_id)
         .where(among(consent.c.person_id, consenting))
         .where(consent.c.purpose == OPEN_DOORS, consent.c.withdrawn_at.is_(None))
     )
-    return {row.person_id: FaceConsent(given=True, channel=row.channel, guardian=row.ref) for row in rows}
+    return {
+        row.person_id: FaceConsent(given=True, channel=row.channel, guardian=row.ref)
+        if row.relation is None
+        else FaceConsent(given=True, channel=row.channel, guardian=row.ref, relation=row.relation)
+        for row in rows
+    }

@@ -14,16 +14,21 @@ from backend.db.arrays import among
 from backend.registry.documents import (
     CardDocument,
     DoorDocument,
+    ErasureDocument,
     EstateDocument,
     LivenessWaiver,
     PanelsDocument,
     PersonDocument,
     RightDocument,
 )
+from backend.registry.people_tables import erasure_order
 from backend.registry.rules import ENDED_RIGHT_SHOWN
 from backend.registry.tables import card, consent, consent_notice, door, door_right, estate
 
 OPEN_DOORS = "open_doors"  # the consent purpose without which no face is kept
+PANEL_PHOTOGRAPH = "panel_photograph"  # a photograph kept in the estate's vault to load door panels with
+OCCUPANCY_CARE = "occupancy_care"  # looking at door data to see whether somebody needs help
+PURPOSES = (OPEN_DOORS, PANEL_PHOTOGRAPH, OCCUPANCY_CARE)
 
 
 def estate_document(connection: Connection, estate_id: str) -> EstateDocument:
@@ -64,29 +69,35 @@ def person_documents(
     people = list(person_ids)
     rights = _rights(connection, people, now)
     cards = _cards(connection, people)
+    orders = _orders(connection, people)
     consenting = consenting_persons(connection, people, now)
+    panels = consenting_persons(connection, people, now, PANEL_PHOTOGRAPH) & consenting
     return {
         (estate_id, person_id): PersonDocument(
-            rights=held,
+            rights=rights.get((estate_id, person_id), []),
             cards=cards.get((estate_id, person_id), []),
             face_consent=person_id in consenting,
+            panel_consent=person_id in panels,
+            erase=orders.get((estate_id, person_id), []),
         )
-        for (estate_id, person_id), held in rights.items()
+        for estate_id, person_id in rights.keys() | orders.keys()
     }
 
 
-def consenting_persons(connection: Connection, person_ids: Collection[UUID], now: datetime) -> set[UUID]:
-    """Who of them consents to opening doors by face: to the newest notice, not withdrawn, not expired."""
+def consenting_persons(
+    connection: Connection, person_ids: Collection[UUID], now: datetime, purpose: str = OPEN_DOORS
+) -> set[UUID]:
+    """Who of them consents to a purpose: to the newest notice, not withdrawn, not expired."""
     newest = (
         select(func.max(consent_notice.c.version))
-        .where(consent_notice.c.purpose == OPEN_DOORS)
+        .where(consent_notice.c.purpose == purpose)
         .scalar_subquery()
     )
     return set(
         connection.scalars(
             select(consent.c.person_id).where(
                 among(consent.c.person_id, person_ids),
-                consent.c.purpose == OPEN_DOORS,
+                consent.c.purpose == purpose,
                 consent.c.notice_version == newest,
                 consent.c.withdrawn_at.is_(None),
                 consent.c.ends_at.is_(None) | (consent.c.ends_at > now),
@@ -119,6 +130,22 @@ def _cards(connection: Connection, people: list[UUID]) -> dict[tuple[str, UUID],
     for row in rows:
         held[(row.estate_id, row.person_id)].append(CardDocument(hmac=row.hmac, blocked=row.blocked))
     return held
+
+
+def _orders(connection: Connection, people: list[UUID]) -> dict[tuple[str, UUID], list[ErasureDocument]]:
+    rows = connection.execute(
+        select(erasure_order)
+        .where(among(erasure_order.c.person_id, people), erasure_order.c.certified_at.is_(None))
+        .order_by(erasure_order.c.ordered_at, erasure_order.c.order_id)
+    )
+    orders: defaultdict[tuple[str, UUID], list[ErasureDocument]] = defaultdict(list)
+    for row in rows:
+        orders[(row.estate_id, row.person_id)].append(
+            ErasureDocument(
+                order=str(row.order_id), scope=row.scope, reason=row.reason, ordered_at=row.ordered_at
+            )
+        )
+    return orders
 
 
 def _waiver(row: Row[Any]) -> LivenessWaiver | None:

@@ -29,6 +29,7 @@ class FaceConsent(Row, frozen=True):
     given: bool
     channel: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{0,40}$")] = ""
     guardian: Ref | None = None
+    relation: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,20}$")] = "监护人"
 
 
 class Member(Row, frozen=True):

@@ -12,7 +12,7 @@ from backend.documents.cells import CellFault, Cells, day, fen, needed, one_of, 
 from backend.documents.columns import Cell, Column, Kind, Sheet
 from backend.documents.table_file import Heading, TableFileError, read_table
 from backend.registry.errors import Problem
-from backend.registry.import_file import FaceConsent, Household, Member, ReadHousehold, RowT
+from backend.registry.import_file import Household, Member, ReadHousehold, RowT
 
 MemberKind = Literal["tenant", "co-resident", "child", "carer"]
 KIND_WORDS: dict[MemberKind, str] = {
@@ -43,6 +43,7 @@ HEADINGS = (
     Heading("consent", ("同意人脸开门", "face consent"), required=False),
     Heading("channel", ("同意渠道", "consent channel"), required=False),
     Heading("guardian", ("监护人编号", "guardian"), required=False),
+    Heading("relation", ("与监护人关系", "relation"), required=False),
 )
 _COLUMN_KINDS = {"rent": Kind.YUAN, "from": Kind.DATE, "born_on": Kind.DATE}
 # These stand in each row of a household and have to be the same in all of them.
@@ -84,7 +85,7 @@ def _sheet_rows(households: Iterable[ReadHousehold]) -> Iterator[Sequence[Cell]]
                 row.ref, row.estate, row.building, row.unit, row.monthly_rent_fen, row.from_on, member.ref,
                 member.name, KIND_WORDS[member.kind], member.born_on, ";".join(member.door_groups),
                 ";".join(member.cards), member.login or "", "是" if consent.given else "否", consent.channel,
-                consent.guardian or "",
+                consent.guardian or "", consent.relation if consent.guardian else "",
             )  # fmt: skip
 
 
@@ -133,15 +134,19 @@ def _member(cells: Cells) -> Member | None:
     ref, name = cells.read("ref", needed), cells.read("name", needed)
     if kind is None or born_on is None or given is None or ref is None or name is None:
         return None
-    consent = FaceConsent(
-        given=given, channel=cells.text("channel") if given else "", guardian=cells.text("guardian") or None
-    )
+    consent = {
+        "given": given,
+        "channel": cells.text("channel") if given else "",
+        "guardian": cells.text("guardian") or None,
+    }
+    if cells.text("relation"):
+        consent["relation"] = cells.text("relation")
     plain = {
         "ref": ref,
         "name": name,
         "kind": kind,
         "born_on": born_on,
-        "face_consent": msgspec.to_builtins(consent),
+        "face_consent": consent,
         "cards": several(cells.text("cards")),
         "login": cells.text("login") or None,
         "door_groups": several(cells.text("groups")),

@@ -237,6 +237,7 @@ def _plan_consent(plan: _Plan, estate_id: str, person_id: UUID, member: Member) 
         purpose=OPEN_DOORS,
         channel=said.channel,
         guardian_id=plan.persons[(estate_id, said.guardian)] if said.guardian is not None else None,
+        relation=said.relation,
     )
     row = consents.consent_row(
         given, plan.notice_version, member.born_on, plan.actor, plan.now, plan.new_id()

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from backend.identity.audit import audit
 from backend.identity.principal import Principal, Role
 from backend.identity.service import check_role
+from backend.registry import erasures
 from backend.registry.errors import CardTakenError, UnknownThingError
 from backend.registry.keys import card_reference
 from backend.registry.roster import publish_persons
@@ -77,6 +78,7 @@ def end_right(
     check_role(actor, "end_right", row.estate_id, *REGISTRARS)
     _end(connection, door_right.c.right_id == right_id, now)
     audit(connection, actor, "end_right", "done", "right", str(right_id), row.estate_id, reason, now)
+    erasures.order_if_departed(connection, row.person_id, row.estate_id, actor.actor, now)
     publish_persons(connection, [row.person_id], now)
 
 
@@ -99,6 +101,7 @@ def end_rights(
         connection, (door_right.c.person_id == person_id) & (door_right.c.estate_id == estate_id), now
     )
     audit(connection, actor, "end_rights", "done", "person", str(person_id), estate_id, reason, now)
+    erasures.order_if_departed(connection, person_id, estate_id, actor.actor, now)
     publish_persons(connection, [person_id], now)
     return ended
 

@@ -15,12 +15,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Text, bindparam, cast, func, select, union, update
+from sqlalchemy import Boolean, Connection, Text, bindparam, case, cast, delete, func, select, union, update
 from sqlalchemy.dialects.postgresql import insert
 
 from backend.db.arrays import among
 from backend.registry import facts
 from backend.registry.documents import Document, Kind
+from backend.registry.people_tables import erasure_order
 from backend.registry.signal import CHANNEL
 from backend.registry.tables import card, door_right, roster_item, roster_version
 
@@ -58,7 +59,7 @@ def lock_rosters(connection: Connection, estate_ids: Iterable[str]) -> None:
 
 def publish_persons(connection: Connection, person_ids: Collection[UUID], now: datetime) -> None:
     """Publish what these people may do, wherever they may do something; call it after the change."""
-    places = _estates_of(connection, person_ids)
+    places = estates_of(connection, person_ids)
     lock_rosters(connection, places)
     documents = facts.person_documents(connection, person_ids, now)
     wanted: dict[Key, Document | None] = {
@@ -84,12 +85,18 @@ def feed(connection: Connection, estate_id: str, since: int, limit: int) -> Feed
     """The changes after version `since`, at most `limit`.
 
     A cursor from the future means that the database is older than the gateway's copy (a restored
-    backup): everything is sent again.
+    backup): everything is sent again. One below the floor has missed removals that are no longer told: it
+    gets an empty page of version 0, which lets a gateway start anew.
     """
-    current = connection.scalar(
-        select(roster_version.c.version).where(roster_version.c.estate_id == estate_id)
-    )
-    since = since if since <= (current or 0) else 0
+    known = connection.execute(
+        select(roster_version.c.version, roster_version.c.floor).where(
+            roster_version.c.estate_id == estate_id
+        )
+    ).one_or_none()
+    if known is None or since > known.version:
+        since = 0
+    elif 0 < since < known.floor:
+        return FeedPage(0, True, [])
     rows = connection.execute(
         select(
             roster_item.c.kind,
@@ -106,11 +113,34 @@ def feed(connection: Connection, estate_id: str, since: int, limit: int) -> Feed
     return FeedPage(items[-1].version if items else since, len(rows) > limit, items)
 
 
-def _estates_of(connection: Connection, person_ids: Collection[UUID]) -> dict[str, set[UUID]]:
+def forget_removals(connection: Connection, before: datetime) -> int:
+    """Forget which items were removed before `before`; whoever has not heard of it by then starts anew."""
+    gone = connection.execute(
+        delete(roster_item)
+        .where(roster_item.c.removed_at < before, roster_item.c.doc.is_(None))
+        .returning(roster_item.c.estate_id, roster_item.c.version)
+    ).all()
+    floors: dict[str, int] = {}
+    for row in gone:
+        floors[row.estate_id] = max(row.version, floors.get(row.estate_id, 0))
+    for estate_id, floor in sorted(floors.items()):
+        connection.execute(
+            update(roster_version)
+            .where(roster_version.c.estate_id == estate_id)
+            .values(floor=func.greatest(roster_version.c.floor, floor))
+        )
+    return len(gone)
+
+
+def estates_of(connection: Connection, person_ids: Collection[UUID]) -> dict[str, set[UUID]]:
+    """Where people have, or had, something that gateways were told of."""
     people = list(person_ids)
     held = union(
         select(door_right.c.estate_id, door_right.c.person_id).where(among(door_right.c.person_id, people)),
         select(card.c.estate_id, card.c.person_id).where(among(card.c.person_id, people)),
+        select(erasure_order.c.estate_id, erasure_order.c.person_id).where(
+            among(erasure_order.c.person_id, people)
+        ),
     )
     places: defaultdict[str, set[UUID]] = defaultdict(set)
     for estate_id, person_id in connection.execute(held):
@@ -126,7 +156,8 @@ def _write(connection: Connection, wanted: Mapping[Key, Document | None]) -> Non
         document = wanted[key]
         plain = document.plain() if document is not None else None
         if published.get(key) != plain:
-            changed[key[0]].append({"estate_id": key[0], "kind": key[1], "item_id": key[2], "doc": plain})
+            row = {"estate_id": key[0], "kind": key[1], "item_id": key[2], "doc": plain}
+            changed[key[0]].append(row | {"removed": plain is None})
     for estate_id, rows in sorted(changed.items()):
         last = connection.scalar(
             update(roster_version)
@@ -137,11 +168,12 @@ def _write(connection: Connection, wanted: Mapping[Key, Document | None]) -> Non
         first = int(last or 0) - len(rows) + 1
         upsert = insert(roster_item).values(
             {name: bindparam(name) for name in ("estate_id", "kind", "item_id", "doc", "version")}
+            | {"removed_at": case((bindparam("removed", type_=Boolean), func.now()), else_=None)}
         )
         connection.execute(
             upsert.on_conflict_do_update(
                 index_elements=["estate_id", "kind", "item_id"],
-                set_={"doc": upsert.excluded.doc, "version": upsert.excluded.version},
+                set_={name: upsert.excluded[name] for name in ("doc", "version", "removed_at")},
             ),
             [row | {"version": first + number} for number, row in enumerate(rows)],
         )

@@ -141,6 +141,7 @@ door_right = Table(
     Column("ends_at", MOMENT),
     Column("created_at", MOMENT, nullable=False),
     ForeignKeyConstraint(["estate_id", "group_id"], ["door_group.estate_id", "door_group.group_id"]),
+    Index("door_right_ends_at_idx", "ends_at", postgresql_where=text("ends_at IS NOT NULL")),
 )
 
 card = Table(
@@ -180,6 +181,8 @@ consent = Table(
     Column("notice_version", Integer, nullable=False),
     Column("channel", Text, nullable=False),
     Column("guardian_id", Uuid, ForeignKey("person.person_id")),
+    Column("relation", Text),
+    Column("evidence_id", Uuid),
     Column("recorded_by", Uuid, nullable=False),
     Column("given_at", MOMENT, nullable=False),
     Column("ends_at", MOMENT),
@@ -201,6 +204,7 @@ roster_version = Table(
     metadata,
     Column("estate_id", Text, ForeignKey("estate.estate_id"), primary_key=True),
     Column("version", BigInteger, nullable=False),
+    Column("floor", BigInteger, nullable=False, server_default="0"),
 )
 
 roster_item = Table(
@@ -212,5 +216,7 @@ roster_item = Table(
     Column("version", BigInteger, nullable=False),
     # none_as_null: a removed item is SQL's NULL, not JSON's.
     Column("doc", JSONB(none_as_null=True)),
+    Column("removed_at", MOMENT),
     UniqueConstraint("estate_id", "version"),
+    Index("roster_item_removed_at_idx", "removed_at", postgresql_where=text("removed_at IS NOT NULL")),
 )

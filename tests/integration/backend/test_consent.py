@@ -37,7 +37,7 @@ def consents(town: Town, person_id: UUID) -> bool:
 
 
 def give(town: Town, person_id: UUID, guardian: UUID | None = None, actor: Principal | None = None) -> Any:
-    given = NewConsent(person_id, OPEN_DOORS, "counter", guardian)
+    given = NewConsent(person_id, OPEN_DOORS, "counter", guardian, "母亲")
     return town.change(lambda c: give_consent(c, given, actor=actor or town.admin, now=NOW))
 
 

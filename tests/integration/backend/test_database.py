@@ -14,7 +14,9 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 import backend.access.tables
 import backend.identity.tables
 import backend.ledger.tables
+import backend.registry.people_tables
 import backend.registry.tables
+import backend.retention.tables
 from backend.db import metadata
 from backend.db.engine import connect, make_single_engine
 from backend.db.guards import APP, OWNER, READER

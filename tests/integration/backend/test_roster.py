@@ -17,7 +17,7 @@ from backend.identity.errors import NotAllowedError
 from backend.registry.errors import CardTakenError, UnknownThingError
 from backend.registry.estates import estate_key
 from backend.registry.rights import end_card, end_right, end_rights, grant_right, issue_card, set_card_blocked
-from backend.registry.roster import FeedItem, feed
+from backend.registry.roster import FeedItem, feed, forget_removals
 from estate.processes import wait_until
 from tests.integration.backend.conftest import NOW, Town, household, member
 
@@ -114,7 +114,8 @@ def test_a_right_that_ended_is_in_the_feed_as_ended(town: Town) -> None:
 
 
 def test_a_person_without_rights_is_removed_after_a_month(town: Town) -> None:
-    person_id = town.resident()
+    without_face = member("chen", face_consent={"given": False})
+    person_id = town.run_import(household("h", "east", "0101", without_face)).ids["chen"]
 
     def end(now: datetime) -> object:
         return town.change(lambda c: end_rights(c, person_id, "east", actor=town.admin, reason="", now=now))
@@ -299,3 +300,24 @@ def test_a_large_import_is_one_page_of_the_feed(town: Town) -> None:
         page = feed(connection, "east", 0, 5000)
     assert len(page.items) == 2003
     assert not page.more
+
+
+def test_a_cursor_that_missed_forgotten_removals_starts_anew(town: Town) -> None:
+    person_id = town.run_import(
+        household("h", "east", "0101", member("p", face_consent={"given": False}))
+    ).ids["p"]
+    since = items(town)[-1].version
+    for days in (0, 31):
+        now = NOW + timedelta(days=days)
+        town.change(lambda c, now=now: end_rights(c, person_id, "east", actor=town.admin, reason="", now=now))
+    assert person(town, person_id) is None
+    # The database's own clock says when a removal was told.
+    before = town.value("SELECT now() - interval '1 hour'")
+    assert town.change(lambda c: forget_removals(c, before)) == 0
+    after = town.value("SELECT now() + interval '1 hour'")
+    assert town.change(lambda c: forget_removals(c, after)) == 1
+    with town.engine.connect() as connection:
+        page = feed(connection, "east", since, 5000)
+        again = feed(connection, "east", 0, 5000)
+    assert (page.version, page.more, page.items) == (0, True, [])
+    assert str(person_id) not in {one.item_id for one in again.items}
