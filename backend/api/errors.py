@@ -61,6 +61,8 @@ STATUS: dict[type[ExplainedError], int] = {
     rent.UnitUnknownError: 404,
     rent.MeterUnknownError: 404,
     rent.RunUnknownError: 404,
+    rent.ReceiptUnknownError: 404,
+    rent.DemandUnknownError: 404,
     payments.CheckoutUnknownError: 404,
     payments.ForeignHouseholdError: 403,
     registry.CardTakenError: 409,

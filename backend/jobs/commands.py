@@ -24,6 +24,8 @@ from backend.payments.providers import make_providers
 from backend.payments.service import settle_pending, sweep
 from backend.payments.settings import PaymentRules
 from backend.registry.consents import publish_due
+from backend.rent.dunning import dun
+from backend.rent.fiscal import keep_fiscal_receipts
 from backend.rent.runs import post_agreed
 from backend.settings import BackendSettings
 from estate.logs import configure_logs
@@ -57,6 +59,8 @@ def run_worker(settings: BackendSettings) -> None:
     jobs = [
         Job("consents", lambda now: _tell_ended_consents(engine, now)),
         Job("rent_runs", lambda now: post_agreed(engine, now, settings.rent)),
+        Job("fiscal_receipts", lambda now: keep_fiscal_receipts(engine, now, settings.rent)),
+        Job("dunning", lambda now: dun(engine, now, settings.dunning)),
     ]
     for provider in providers.all():
         jobs += _jobs_of(engine, provider, settings.payment_rules)

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Engine, Row, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from backend.db.arrays import among
 from backend.messaging.errors import AddressError
@@ -143,19 +143,31 @@ def messages_of(connection: Connection, household_ids: Iterable[UUID], limit: in
         .order_by(message.c.created_at.desc(), message.c.message_id)
         .limit(limit)
     )
-    return [
-        MessageView(
-            row.message_id,
-            Channel(row.channel),
-            row.text_zh,
-            row.state,
-            row.reason,
-            row.created_at,
-            row.sent_at,
-            row.finished_at,
-        )
-        for row in rows
-    ]
+    return [_view(row) for row in rows]
+
+
+def messages_by_household(connection: Connection, household_ids: Iterable[UUID]) -> dict[UUID, MessageView]:
+    """The latest message to each of these households."""
+    rows = connection.execute(
+        select(message)
+        .ext(distinct_on(message.c.household_id))
+        .where(among(message.c.household_id, household_ids))
+        .order_by(message.c.household_id, message.c.created_at.desc(), message.c.message_id)
+    )
+    return {row.household_id: _view(row) for row in rows}
+
+
+def _view(row: Row[Any]) -> MessageView:
+    return MessageView(
+        row.message_id,
+        Channel(row.channel),
+        row.text_zh,
+        row.state,
+        row.reason,
+        row.created_at,
+        row.sent_at,
+        row.finished_at,
+    )
 
 
 def _claim(engine: Engine, now: datetime, limit: int, rules: MessageSettings) -> list[Row[Any]]:
@@ -226,6 +238,7 @@ __all__ = [
     "AddressError",
     "MessageView",
     "NewMessage",
+    "messages_by_household",
     "messages_of",
     "set_address",
     "work_messages",

@@ -299,3 +299,21 @@ class RunNotAgreedError(ExplainedError):
             f"The run of {month:%Y-%m} cannot be charged yet; preview and propose it on the page, and have "
             "another person approve it.",
         )
+
+
+class ReceiptUnknownError(ExplainedError):
+    """No receipt of that number."""
+
+    code = "receipt_unknown"
+
+    def __init__(self) -> None:
+        super().__init__("没有找到这张收据。", "There is no such receipt.")
+
+
+class DemandUnknownError(ExplainedError):
+    """No written demand in that case."""
+
+    code = "demand_unknown"
+
+    def __init__(self) -> None:
+        super().__init__("没有找到这份催缴通知。", "There is no such demand.")

@@ -89,6 +89,12 @@ payment = Table(
     Column("recorded_at", MOMENT, nullable=False),
     UniqueConstraint("provider", "provider_ref"),
     Index("payment_household_id_idx", "household_id", "paid_at"),
+    Index(
+        "payment_recorded_at_idx",
+        "recorded_at",
+        postgresql_using="brin",
+        postgresql_with={"autosummarize": "on"},
+    ),
 )
 
 payment_allocation = Table(
@@ -133,4 +139,26 @@ rent_run = Table(
     Column("prepaid_used_fen", BigInteger, nullable=False, server_default=text("0")),
     Column("finished_at", MOMENT),
     Index("rent_run_unfinished_idx", "started_at", postgresql_where=text("finished_at IS NULL")),
+)
+
+receipt_link = Table(
+    "receipt_link",
+    metadata,
+    Column("payment_id", Uuid, ForeignKey("payment.payment_id"), primary_key=True),
+    Column("token", Text, nullable=False, unique=True),
+    Column("created_at", MOMENT, nullable=False),
+)
+
+fiscal_serial = Sequence("fiscal_serial", metadata=metadata)
+
+fiscal_receipt = Table(
+    "fiscal_receipt",
+    metadata,
+    Column("number", Text, primary_key=True),
+    Column("payment_id", Uuid, ForeignKey("payment.payment_id"), nullable=False),
+    Column("amount_fen", BigInteger, nullable=False),
+    Column("cancels", Text, ForeignKey("fiscal_receipt.number"), unique=True),
+    Column("reason_zh", Text),
+    Column("issued_at", MOMENT, nullable=False),
+    Index("fiscal_receipt_payment_id_idx", "payment_id"),
 )

@@ -9,12 +9,14 @@ def register(app: Flask) -> None:
     """Add every page, the shared templates and the static files."""
     # Imported here, so that pure helpers of this package can be used without the whole application.
     from backend.web import (  # noqa: PLC0415
+        arrears,
         devices,
         enrolment,
         finance,
         frame,
         home,
         operator,
+        papers,
         rent_runs,
         session,
         tenant,
@@ -28,6 +30,8 @@ def register(app: Flask) -> None:
         tenant,
         finance,
         rent_runs,
+        arrears,
+        papers,
         operator,
         enrolment,
         devices,
