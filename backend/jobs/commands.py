@@ -17,6 +17,7 @@ from backend.ledger.sealing import Sealer
 from backend.messaging.http_messenger import make_messenger
 from backend.messaging.service import NOTIFY_CHANNEL as MESSAGES
 from backend.messaging.service import work_messages
+from backend.payments.autopay import run_autopay
 from backend.payments.money_sweeper import sweep_money_back
 from backend.payments.notices import CHANNEL
 from backend.payments.port import Provider
@@ -64,6 +65,8 @@ def run_worker(settings: BackendSettings) -> None:
     ]
     for provider in providers.all():
         jobs += _jobs_of(engine, provider, settings.payment_rules)
+    rules, url_of_pages = settings.payment_rules, settings.serve.public_url
+    jobs.append(Job("autopay", lambda now: run_autopay(engine, providers, now, rules, url_of_pages)))
     jobs.append(Job("money_back", lambda now: sweep_money_back(engine, providers, now)))
     messenger, messages = make_messenger(settings.messages), settings.messages
     if messenger is not None:

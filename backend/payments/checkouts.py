@@ -145,29 +145,16 @@ def open_checkout(
         if known is None:
             _check_open(estate_id, wanted.method, rules, now)
             _check_amount(connection, wanted.household_id, wanted.amount_fen, rules)
-        connection.execute(
-            insert(checkout)
-            .values(
-                checkout_id=checkout_id,
-                estate_id=estate_id,
-                household_id=wanted.household_id,
-                principal_id=principal_id,
-                provider=provider.name,
-                method=wanted.method.value,
-                amount_fen=wanted.amount_fen,
-                charge_ids=list(wanted.charge_ids),
-                link_id=wanted.link_id,
-                autopay_id=wanted.autopay_id,
-                keep_card=wanted.keep_card,
-                return_url=return_url.replace("{checkout_id}", str(checkout_id)),
-                idempotency_key=f"checkout-{checkout_id}",
-                state=CheckoutState.ASKED.value,
-                created_at=now,
-                expires_at=now + timedelta(minutes=rules.checkout_minutes),
-                next_check_at=now + ASK_AGAIN_AFTER,
-                checks=0,
-            )
-            .on_conflict_do_nothing(index_elements=[checkout.c.checkout_id])
+        write_down(
+            connection,
+            provider.name,
+            wanted,
+            principal_id,
+            return_url,
+            now,
+            checkout_id,
+            rules,
+            now + ASK_AGAIN_AFTER,
         )
         row = connection.execute(select(checkout).where(checkout.c.checkout_id == checkout_id)).one()
     same = (wanted.household_id, principal_id, wanted.method.value, wanted.amount_fen)
@@ -179,6 +166,48 @@ def open_checkout(
         raise CheckoutClosedError(row.state)
     opened = ask_provider(engine, provider, row, now)
     return CheckoutStarted(checkout_id, opened.url, opened.shown)
+
+
+def write_down(
+    connection: Connection,
+    provider: str,
+    wanted: Wanted,
+    principal_id: UUID,
+    return_url: str,
+    now: datetime,
+    checkout_id: UUID,
+    rules: PaymentRules,
+    next_check_at: datetime | None,
+) -> None:
+    """A checkout and its idempotency key, before the provider hears of them; the same id again is nothing.
+
+    Args:
+        next_check_at: when the sweeper asks the provider; None where somebody else does.
+    """
+    connection.execute(
+        insert(checkout)
+        .values(
+            checkout_id=checkout_id,
+            estate_id=estate_of(connection, wanted.household_id),
+            household_id=wanted.household_id,
+            principal_id=principal_id,
+            provider=provider,
+            method=wanted.method.value,
+            amount_fen=wanted.amount_fen,
+            charge_ids=list(wanted.charge_ids),
+            link_id=wanted.link_id,
+            autopay_id=wanted.autopay_id,
+            keep_card=wanted.keep_card,
+            return_url=return_url.replace("{checkout_id}", str(checkout_id)),
+            idempotency_key=f"checkout-{checkout_id}",
+            state=CheckoutState.ASKED.value,
+            created_at=now,
+            expires_at=now + timedelta(minutes=rules.checkout_minutes),
+            next_check_at=next_check_at,
+            checks=0,
+        )
+        .on_conflict_do_nothing(index_elements=[checkout.c.checkout_id])
+    )
 
 
 def order_of(row: Row[tuple[object, ...]]) -> CheckoutOrder:

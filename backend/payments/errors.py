@@ -264,3 +264,51 @@ class DepositTooMuchError(ExplainedError):
         self.left_fen = left_fen
         left = f"{left_fen // 100:,}.{left_fen % 100:02d}"
         super().__init__(f"押金只剩 {left} 元，不能超过。", f"Only {left} yuan of the deposit is left.")
+
+
+class LinkUnknownError(ExplainedError):
+    """A link that is none."""
+
+    code = "pay_link_unknown"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "这个代缴链接不完整或不存在，请家人重新发一次。",
+            "This payment link is incomplete or does not exist; please ask for it again.",
+        )
+
+
+class LinkExpiredError(ExplainedError):
+    """A link whose time is over."""
+
+    code = "pay_link_expired"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "这个代缴链接已经过期，请家人重新发一个。没有扣款。",
+            "This payment link has expired; please ask for a new one. Nothing was charged.",
+        )
+
+
+class LinkRevokedError(ExplainedError):
+    """A link that was taken back."""
+
+    code = "pay_link_revoked"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "这个代缴链接已被家人撤回。没有扣款。",
+            "This payment link was taken back by the household. Nothing was charged.",
+        )
+
+
+class AutopayRunsError(ExplainedError):
+    """The household has agreed to this already."""
+
+    code = "autopay_runs"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "您家已经开通了自动缴费或每月提醒；要更改，请先关闭再重新开通。",
+            "This runs for your household already; end it first to change it.",
+        )

@@ -98,6 +98,7 @@ autopay = Table(
     Column("estate_id", Text, ForeignKey("estate.estate_id"), nullable=False),
     Column("household_id", Uuid, ForeignKey("household.household_id"), nullable=False),
     Column("principal_id", Uuid, ForeignKey("principal.principal_id"), nullable=False),
+    Column("kind", Text, nullable=False),
     Column("provider", Text, nullable=False),
     Column("consent_version", SmallInteger, nullable=False),
     Column("limit_fen", BigInteger, nullable=False),

@@ -9,7 +9,7 @@ from simulators.stripe.attempts import DeclinedError
 from simulators.stripe.errors import RefusedError, unexpected_state
 from simulators.stripe.outcomes import Outcome
 from simulators.stripe.params import merged
-from simulators.stripe.payment_methods import make
+from simulators.stripe.payment_methods import attach_to, make
 from simulators.stripe.store import Doc
 from simulators.stripe.world import World
 
@@ -152,6 +152,8 @@ def _complete(world: World, before: Doc, intent: Doc) -> Doc:
     customer = before["customer"]
     if customer is None and before["customer_creation"] == "always":
         customer = _new_customer(world, intent, details)
+        if intent["setup_future_usage"] is not None and method["type"] == "card":
+            attach_to(world, method, customer)
     session = world.change(
         CHECKOUT,
         before["id"],

@@ -21,6 +21,8 @@ CREATE TABLE autopay (
     estate_id text NOT NULL REFERENCES estate,
     household_id uuid NOT NULL REFERENCES household,
     principal_id uuid NOT NULL REFERENCES principal,
+    -- A reminder charges nothing: it brings a link that pays with one tap.
+    kind text NOT NULL CHECK (kind IN ('card', 'reminder')),
     provider text NOT NULL CHECK (provider ~ '^[a-z_]{1,40}$'),
     -- The wording that was agreed to, and the most that may be taken in a month.
     consent_version smallint NOT NULL CHECK (consent_version >= 1),

@@ -32,8 +32,8 @@ def upgrade() -> None:
         guards.grant(
             "autopay",
             app=f"{ADD}, UPDATE (card_ref, ended_at, ended_why)",
-            reader="SELECT (autopay_id, estate_id, household_id, principal_id, provider, consent_version,"
-            " limit_fen, consented_at, ended_at, ended_why)",
+            reader="SELECT (autopay_id, estate_id, household_id, principal_id, kind, provider,"
+            " consent_version, limit_fen, consented_at, ended_at, ended_why)",
         ),
         guards.grant("autopay_run", app=f"{ADD}, UPDATE (checkout_id, skipped_why)"),
         f"GRANT UPDATE (shown, closed_reason) ON checkout TO {guards.APP};",
