@@ -19,6 +19,7 @@ from backend.identity.principal import Principal
 from backend.identity.service import check_role
 from backend.ledger import books, service
 from backend.ledger.chart import Chart
+from backend.ledger.periods import open_day
 from backend.ledger.rules import Dimensions
 from backend.ledger.vouchers import Occasion
 from backend.payments import vouchers
@@ -355,10 +356,11 @@ def _about(where: _Place) -> Dimensions:
 def _occasion(
     connection: Connection, estate_id: str, principal: Principal, now: datetime
 ) -> tuple[Chart, Occasion]:
+    book_id = books.book_of(connection, estate_id, now)
     occasion = Occasion(
-        books.book_of(connection, estate_id, now),
+        book_id,
         now,
-        local_day(now),
+        open_day(connection, book_id, local_day(now)),
         principal.actor,
         principal.principal_id,
     )

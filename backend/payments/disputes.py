@@ -13,6 +13,7 @@ from backend.identity.principal import Principal
 from backend.identity.service import audit, check_role
 from backend.ledger import books, service
 from backend.ledger.chart import Chart
+from backend.ledger.periods import open_day
 from backend.ledger.rules import Dimensions, NewEntry
 from backend.ledger.vouchers import Occasion
 from backend.payments import vouchers
@@ -219,4 +220,6 @@ def _about(paid: Row[Any]) -> Dimensions:
 
 def _occasion(connection: Connection, row: Row[Any], now: datetime) -> tuple[Chart, Occasion]:
     book_id = books.book_of(connection, row.estate_id, now)
-    return books.chart_of(connection, now), Occasion(book_id, now, local_day(now), ACTOR, None)
+    return books.chart_of(connection, now), Occasion(
+        book_id, now, open_day(connection, book_id, local_day(now)), ACTOR, None
+    )

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from backend.ledger import books, service
 from backend.ledger.chart import Chart
+from backend.ledger.periods import open_day
 from backend.ledger.rules import Dimensions, NewEntry
 from backend.ledger.vouchers import Occasion
 from backend.payments import vouchers
@@ -170,4 +171,4 @@ def _reverse(connection: Connection, row: Row[Any], now: datetime) -> int:
 def _occasion(connection: Connection, row: Row[Any], now: datetime) -> tuple[Chart, Occasion]:
     chart = books.chart_of(connection, now)
     book_id = books.book_of(connection, row.estate_id, now)
-    return chart, Occasion(book_id, now, local_day(now), ACTOR, None)
+    return chart, Occasion(book_id, now, open_day(connection, book_id, local_day(now)), ACTOR, None)

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import ARRAY, Connection, Uuid, bindparam, insert, select, text
 
 from backend.db.arrays import among
-from backend.ledger import books, service
+from backend.ledger import books, periods, service
 from backend.ledger.rules import Dimensions, NewEntry
 from backend.ledger.vouchers import Occasion
 from backend.registry.rules import local_day
@@ -110,6 +110,7 @@ def _book(
     """Entries, payments and allocations of payments that are new; one statement for all of a kind."""
     chart = books.chart_of(connection, now)
     book_ids = {one: books.book_of(connection, one, now) for one in {g.estate_id for g in given}}
+    first_open = {book_id: periods.open_from(connection, book_id) for book_id in book_ids.values()}
     charges = open_charges(connection, list({one.household_id for one in given}))
     serials = connection.execute(_SERIALS, {"many": len(given)}).scalars().all()
     entries: list[NewEntry] = []
@@ -120,10 +121,13 @@ def _book(
         charges[one.household_id] = _after(charges[one.household_id], parts)
         paid_on, payment_id = local_day(one.paid_at), uuid4()
         number = f"SJ{paid_on:%Y%m%d}-{serial:06d}"
+        book_id = book_ids[one.estate_id]
+        # What is told of after its month was locked counts for the first open day; it is dated as paid.
+        counts_on = max(paid_on, first_open[book_id] or paid_on)
         entries.append(
             vouchers.receipt_entry(
                 chart,
-                Occasion(book_ids[one.estate_id], now, paid_on, actor, None),
+                Occasion(book_id, now, counts_on, actor, None),
                 f"{one.provider}:{one.provider_ref}",
                 one.provider,
                 number,
