@@ -129,7 +129,10 @@ def _undo(connection: Connection, match_ids: Sequence[int], now: datetime) -> No
 def _open_cases(connection: Connection, account: Account) -> dict[str, Row[Any]]:
     rows = connection.execute(
         select(reconciliation_case).where(
-            reconciliation_case.c.account_id == account.account_id, reconciliation_case.c.closed_at.is_(None)
+            reconciliation_case.c.account_id == account.account_id,
+            reconciliation_case.c.closed_at.is_(None),
+            # What a person took apart or split is theirs to put together.
+            ~reconciliation_case.c.key.startswith("person:"),
         )
     )
     return {row.key: row for row in rows}

@@ -26,7 +26,7 @@ _OPEN_LINES = text(f"""
     UNION ALL
     SELECT {_LINE} FROM reconciliation_case AS open
     JOIN line_standing AS stands USING (case_id) JOIN statement_line AS line USING (line_id)
-    WHERE open.account_id = :account_id AND open.closed_at IS NULL
+    WHERE open.account_id = :account_id AND open.closed_at IS NULL AND NOT starts_with(open.key, 'person:')
 """)  # noqa: S608 (columns from above)
 _LINES_OF = text(f"""
     SELECT {_LINE} FROM line_standing AS stands JOIN statement_line AS line USING (line_id)
@@ -63,6 +63,7 @@ _OPEN_ENTRIES = f"""{_ENTRY}
       AND stands.entry_id IS NULL {{more}} {_BACKED_OUT} {_GROUP}"""
 _CASE_ENTRIES = f"""{_ENTRY}
     JOIN reconciliation_case AS open ON open.case_id = stands.case_id AND open.closed_at IS NULL
+        AND NOT starts_with(open.key, 'person:')
     WHERE open.account_id = :account_id AND posting.account_code = :code {{more}} {_BACKED_OUT} {_GROUP}"""
 _ENTRIES_OF = f"""{_ENTRY}
     WHERE stands.match_id = ANY(:match_ids) AND posting.account_code = :code {{more}} {_GROUP}"""
