@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from backend.messaging.settings import MessageSettings
 from backend.payments.settings import PaymentRules
+from backend.reconciliation.settings import ReconciliationSettings
 from backend.rent.dunning_settings import DunningRules
 from backend.rent.settings import RentSettings
 from estate.config import SettingsError, is_loopback, load_settings
@@ -157,6 +158,7 @@ class BackendSettings(Section, frozen=True):
     payment_rules: PaymentRules = PaymentRules()
     rent: RentSettings = RentSettings()
     dunning: DunningRules = DunningRules()
+    reconciliation: ReconciliationSettings = ReconciliationSettings()
     worker: WorkerSettings = WorkerSettings()
     documents: DocumentSettings = DocumentSettings()
     messages: MessageSettings = MessageSettings()

@@ -18,6 +18,10 @@ GROUPS = {
     ),
     "faces": ("gateway.matching.commands:faces", "人脸识别：评估和报告  |  faces: evaluate, report"),
     "gateway": ("gateway.commands:gateway", "小区网关：门禁、人脸库  |  estate gateway: doors, vault"),
+    "reconcile": (
+        "backend.reconciliation.commands:reconcile",
+        "对账：导入账单、核对、差异、日终  |  reconciliation: import, match, cases, day-end",
+    ),
     "rent": ("backend.rent.commands:rent", "计租：收费标准、月度计租  |  rent: tariffs, the monthly run"),
     "simulate": (
         "simulators.commands:simulate",

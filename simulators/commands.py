@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from simulators.bank.command import bills
 from simulators.doors.command import doors
 from simulators.messages.command import messages
 from simulators.stripe.command import stripe
@@ -15,6 +16,7 @@ def simulate() -> None:
     """模拟器：门口设备、支付渠道  |  stand-ins for doors and the payment channel."""
 
 
+simulate.add_command(bills)
 simulate.add_command(doors)
 simulate.add_command(messages)
 simulate.add_command(stripe)

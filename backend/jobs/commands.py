@@ -24,6 +24,7 @@ from backend.payments.port import Provider
 from backend.payments.providers import make_providers
 from backend.payments.service import settle_pending, sweep
 from backend.payments.settings import PaymentRules
+from backend.reconciliation.dayend import check_when_due
 from backend.registry.consents import publish_due
 from backend.rent.dunning import dun
 from backend.rent.fiscal import keep_fiscal_receipts
@@ -68,6 +69,12 @@ def run_worker(settings: BackendSettings) -> None:
     rules, url_of_pages = settings.payment_rules, settings.serve.public_url
     jobs.append(Job("autopay", lambda now: run_autopay(engine, providers, now, rules, url_of_pages)))
     jobs.append(Job("money_back", lambda now: sweep_money_back(engine, providers, now)))
+    jobs.append(
+        Job(
+            "day_end_check",
+            lambda now: check_when_due(engine, providers.all(), now, settings.reconciliation),
+        )
+    )
     messenger, messages = make_messenger(settings.messages), settings.messages
     if messenger is not None:
         jobs.append(Job("messages", lambda now: work_messages(engine, messenger, now, AT_ONCE, messages)))

@@ -34,7 +34,7 @@ class SettlementLine:
         amount_minor: signed, before the fee.
         fee_minor: what the provider keeps of it; 0 where fees have lines of their own.
         payment_ref: the payment that it belongs to, as our receipts name it; of fees as well.
-        refund_ref: of refunds, as `RefundStatus.provider_ref`.
+        refund_ref: of refunds and disputes, as `RefundStatus.provider_ref` and `DisputeStatus.provider_ref`.
         payout_ref: the payout that it is part of, or is; None while it waits for one.
         presented_fen: what the payer saw, in fen, where the currency is another; None where it is CNY.
         exchange_rate: as the provider writes it, where one was applied.

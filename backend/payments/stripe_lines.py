@@ -76,7 +76,7 @@ def _line(booked: Mapping[str, Any], payouts: Mapping[str, str]) -> SettlementLi
         currency=booked["currency"],
         what=what,
         payment_ref=source.get("payment_intent"),
-        refund_ref=source["id"] if source.get("object") == "refund" else None,
+        refund_ref=source["id"] if source.get("object") in ("refund", "dispute") else None,
         payout_ref=payouts.get(booked["id"]),
         presented_fen=source.get("amount") if presented else None,
         exchange_rate=_rate(booked["exchange_rate"]),

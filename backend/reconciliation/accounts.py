@@ -13,7 +13,8 @@ from msgspec import Meta
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
-from backend.reconciliation.errors import UnknownAccountError
+from backend.ledger.tables import account, book
+from backend.reconciliation.errors import AccountRefusedError, UnknownAccountError
 from backend.reconciliation.lines import Format
 from backend.reconciliation.tables import statement_account
 from estate.config import convert, read_toml
@@ -179,9 +180,14 @@ def read_accounts_file(path: Path) -> tuple[AccountEntry, ...]:
 
 
 def load_accounts(connection: Connection, entries: Iterable[AccountEntry], now: datetime) -> int:
-    """Add accounts, and give known ones the name and agreement of the file; returns how many."""
+    """Add accounts, and give known ones the name and agreement of the file; returns how many.
+
+    Raises:
+        AccountRefusedError: its number is another account's, its book or code is not there or would change.
+    """
     count = 0
     for entry in entries:
+        _check(connection, entry)
         changes = {
             "name_zh": entry.name_zh,
             "settings": msgspec.to_builtins(entry.settings),
@@ -202,6 +208,37 @@ def load_accounts(connection: Connection, entries: Iterable[AccountEntry], now: 
         )
         count += 1
     return count
+
+
+def _check(connection: Connection, entry: AccountEntry) -> None:
+    known = connection.execute(
+        select(statement_account).where(
+            (statement_account.c.account_id == entry.id)
+            | ((statement_account.c.source == entry.source) & (statement_account.c.account_ref == entry.ref))
+        )
+    ).all()
+    if any(row.account_id != entry.id for row in known):
+        raise AccountRefusedError(entry.id, f"号码 {entry.ref} 已登记", f"{entry.ref} is registered already")
+    for row in known:
+        if (row.source, row.account_ref, row.book_id, row.account_code) != (
+            entry.source,
+            entry.ref,
+            entry.book,
+            entry.account_code,
+        ):
+            raise AccountRefusedError(
+                entry.id, "号码、账簿和科目登记后不能改", "its number, book and code stay as they are"
+            )
+    wanted = select(account.c.account_code).where(account.c.account_code == entry.account_code)
+    if connection.scalar(wanted) is None:
+        raise AccountRefusedError(
+            entry.id, f"没有科目 {entry.account_code}", f"no account {entry.account_code}"
+        )
+    if (
+        entry.book is not None
+        and connection.scalar(select(book.c.book_id).where(book.c.book_id == entry.book)) is None
+    ):
+        raise AccountRefusedError(entry.id, f"没有账簿 {entry.book}", f"no book {entry.book}")
 
 
 def accounts_of(connection: Connection, *account_ids: str) -> list[Account]:

@@ -6,7 +6,7 @@ are compared. What comes out depends on the set of lines and entries, not on the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backend.reconciliation.accounts import AccountSettings
@@ -26,6 +26,7 @@ KIND_OF_EVENT: Mapping[str, str] = {
 # Entries that stand beside another one of the same line.
 BESIDE = (PROVIDER_FEE, "exchange_difference")
 REFUND_TOLERANCE_FEN = 1
+Shares = Callable[[Mapping[int, str]], Mapping[str, Mapping[str, int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +106,13 @@ def reconcile_channel(
     entries: Sequence[Entry],
     terms: Terms,
     covered: Covered,
-    shares: Mapping[str, Mapping[str, int]],
+    shares: Shares,
     taken: frozenset[str] = frozenset(),
 ) -> Outcome:
     """Look at everything that is open in a channel's account.
 
     Args:
-        shares: of each payout, what belongs to which book.
+        shares: what of each payout belongs to which book, given the books of lines that match now.
         taken: keys that a person matched; a further line of one is a second line.
     """
     beside = {entry.ref: entry for entry in entries if entry.kind in BESIDE}
@@ -121,7 +122,14 @@ def reconcile_channel(
         outcome = _decide(bucket, terms, covered, beside, taken)
         matches += outcome.matches
         cases += outcome.cases
-    payouts = payouts_of(lines, entries, covered, shares)
+    book_of = {entry.entry_id: entry.book_id for entry in entries}
+    books = {
+        line_id: book_of[entry_id]
+        for match in matches
+        for line_id, entry_id in match.lines
+        if entry_id in book_of
+    }
+    payouts = payouts_of(lines, entries, covered, shares(books))
     return Outcome((*matches, *payouts.matches), (*cases, *payouts.cases))
 
 
@@ -270,10 +278,17 @@ def _flow_fen(bucket: Bucket, bill: Line) -> int:
     return bill.net_fen if bucket.kind != Kind.PAYMENT else bill.amount_fen
 
 
+def _agreed(bucket: Bucket, entry: Entry, terms: Terms) -> int | None:
+    """The fee by contract; what a dispute costs is the channel's word."""
+    if bucket.kind not in (Kind.PAYMENT, Kind.REFUND):
+        return None
+    return terms.fee_fen(bucket.bills[0].method or entry.channel, entry.amount_fen)
+
+
 def _wrong_fee(bucket: Bucket, entry: Entry, terms: Terms, covered: Covered) -> str | None:
     """The side whose fee is not the agreed one; "" while the fee's line may still come."""
     bill = bucket.bills[0]
-    agreed = terms.fee_fen(bill.method or entry.channel, entry.amount_fen)
+    agreed = _agreed(bucket, entry, terms)
     tolerance = 0 if bucket.kind == Kind.PAYMENT else REFUND_TOLERANCE_FEN
     taken = -bucket.fees[0].amount_fen if bucket.fees else 0
     if agreed is None:
@@ -307,7 +322,7 @@ def _match(key: str, bucket: Bucket, entry: Entry, terms: Terms, beside: Mapping
         )
     named = "pay_ref" if entry.ref == bill.pay_ref else "our_ref"
     fields = [named, "amount_fen", "value_on"]
-    if terms.fee_fen(bill.method or entry.channel, entry.amount_fen) is not None:
+    if _agreed(bucket, entry, terms) is not None:
         fields.append("fee_fen")
     of_fee = fee_entry.entry_id if fee_entry is not None else None
     return Match(

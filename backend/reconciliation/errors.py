@@ -221,6 +221,18 @@ class UnknownAccountError(ExplainedError):
         )
 
 
+class AccountRefusedError(ExplainedError):
+    """An account that cannot be registered like this."""
+
+    code = "statement_account_refused"
+
+    def __init__(self, account_id: str, zh: str, en: str) -> None:
+        self.account_id = account_id
+        super().__init__(
+            f"对账账户 {account_id} 未登记：{zh}。", f"Account {account_id} was not registered: {en}."
+        )
+
+
 class WrongFormatError(ExplainedError):
     """An account's files are not of this format."""
 

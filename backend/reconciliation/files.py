@@ -11,6 +11,7 @@ from uuid import UUID
 
 import psycopg
 from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy.dialects.postgresql import insert as insert_or_not
 
 from backend.db.arrays import among
 from backend.ledger.tables import book
@@ -19,7 +20,7 @@ from backend.reconciliation.errors import LineChangedError, OpeningBalanceError,
 from backend.reconciliation.importers.reader import read_file
 from backend.reconciliation.lines import SIDES, Format, ReadFile, StatementLine
 from backend.reconciliation.reading import Limits
-from backend.reconciliation.tables import statement_balance, statement_file, statement_line
+from backend.reconciliation.tables import payout_part, statement_balance, statement_file, statement_line
 
 # Any number of ours: the second half of the key is the account.
 LOCK = 7_205_306
@@ -236,6 +237,7 @@ def _new_lines(
                 statement_line.c.amount_fen,
                 statement_line.c.fee_fen,
                 statement_line.c.value_on,
+                statement_line.c.payout_ref,
             ).where(
                 statement_line.c.account_id == account.account_id,
                 among(statement_line.c.external_id, [line.external_id for line in lines]),
@@ -244,14 +246,29 @@ def _new_lines(
     }
     if not known:
         return list(lines)
-    new = []
+    new, parts = [], []
     for line in lines:
         before = known.get((line.side, line.external_id))
         if before is None:
             new.append(line)
-        elif tuple(before)[2:] != (line.kind, line.amount_fen, line.fee_fen, line.value_on):
+        elif tuple(before)[2:6] != (line.kind, line.amount_fen, line.fee_fen, line.value_on):
             raise LineChangedError(line.line_no, line.external_id)
+        elif line.payout_ref and not before.payout_ref:
+            parts.append((line.external_id, line.payout_ref))
+    _keep_parts(connection, account, parts)
     return new
+
+
+def _keep_parts(connection: Connection, account: Account, parts: Sequence[tuple[str, str]]) -> None:
+    """A provider says of which payout a line is part some days after the line itself."""
+    if parts:
+        connection.execute(
+            insert_or_not(payout_part).on_conflict_do_nothing(),
+            [
+                {"account_id": account.account_id, "external_id": number, "payout_ref": payout_ref}
+                for number, payout_ref in parts
+            ],
+        )
 
 
 def _copy(connection: Connection, account: Account, file_id: int, lines: Sequence[StatementLine]) -> None:

@@ -17,6 +17,7 @@ from backend.ledger.vouchers import Occasion
 from backend.reconciliation import bank_rules, channel_rules, payout_rules
 from backend.reconciliation.accounts import Account
 from backend.reconciliation.cases import EntryView, LineView
+from backend.reconciliation.keeping import late_ones_moved
 from backend.reconciliation.lines import Kind, Side
 from backend.reconciliation.records import Implied
 from backend.reconciliation.vouchers import implied_entries, suspense_entry
@@ -78,7 +79,8 @@ class Joint:
         for implied, effect_fen in self._implied(number):
             source = self.account.source
             entries = list(implied_entries(chart, occasion, source, implied, CITY_BOOK))
-            for posted in ledger.post(self.connection, entries):
+            moved = [one for _, one in late_ones_moved(self.connection, [(0, one) for one in entries])]
+            for posted in ledger.post(self.connection, moved):
                 self.posted.setdefault(implied.line_id, posted.entry_id)
             self.posted_fen += effect_fen
 
@@ -89,7 +91,8 @@ class Joint:
         about = Dimensions(self.book_id if self.book_id != CITY_BOOK else None, None, None, None)
         key = self.lines[0].external_id if self.lines else number
         entry = suspense_entry(chart, occasion, self.account.source, key, about, fen)
-        (posted,) = ledger.post(self.connection, [entry])
+        ((_, moved),) = late_ones_moved(self.connection, [(0, entry)])
+        (posted,) = ledger.post(self.connection, [moved])
         self.posted[-1] = posted.entry_id
         self.posted_fen += fen
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,8 @@ from backend.db.arrays import among
 from backend.ledger import service as ledger
 from backend.ledger.books import CITY_BOOK
 from backend.ledger.chart import Chart
+from backend.ledger.periods import open_from
+from backend.ledger.rules import NewEntry
 from backend.ledger.vouchers import Occasion
 from backend.reconciliation.accounts import Account
 from backend.reconciliation.files import driver
@@ -164,6 +166,7 @@ def _post(
         for implied in match.implied
         for entry in implied_entries(chart, occasion, account.source, implied, CITY_BOOK)
     ]
+    wanted = late_ones_moved(connection, wanted)
     found: dict[int, list[int]] = {}
     for start in range(0, len(wanted), POST_AT_ONCE):
         part = wanted[start : start + POST_AT_ONCE]
@@ -171,6 +174,21 @@ def _post(
         for (line_id, _), entry in zip(part, posted, strict=True):
             found.setdefault(line_id, []).append(entry.entry_id)
     return found
+
+
+def late_ones_moved(
+    connection: Connection, wanted: Sequence[tuple[int, NewEntry]]
+) -> list[tuple[int, NewEntry]]:
+    """What belongs to a locked month counts in the first open one; the summary keeps the line's own day."""
+    first = {book_id: open_from(connection, book_id) for book_id in {one.book_id for _, one in wanted}}
+    moved = []
+    for line_id, entry in wanted:
+        opens_on = first[entry.book_id]
+        if opens_on is not None and entry.effective_on < opens_on:
+            words_zh = f"{entry.summary_zh}（{entry.effective_on} 的流水）"
+            entry = replace(entry, effective_on=opens_on, summary_zh=words_zh)  # noqa: PLW2901
+        moved.append((line_id, entry))
+    return moved
 
 
 def _number(connection: Connection, matches: Sequence[Match], posted: dict[int, list[int]]) -> list[_Placed]:

@@ -36,7 +36,7 @@ _LINES_OF = text(f"""
 # An entry that is a mirror is known to the other side by the number of the one it mirrors. What was reversed
 # before anything was matched to it never happened for the other side, and neither did its reversal.
 _ENTRY = """
-    SELECT entry.entry_id, entry.book_id, entry.event_kind, entry.effective_on,
+    SELECT entry.entry_id, entry.book_id, entry.event_kind, {day} AS on_day,
            coalesce(mirrored.event_key, entry.event_key) AS event_key,
            sum(posting.debit_fen - posting.credit_fen)::bigint AS amount_fen,
            max(posting.channel) AS channel
@@ -67,6 +67,13 @@ _CASE_ENTRIES = f"""{_ENTRY}
     WHERE open.account_id = :account_id AND posting.account_code = :code {{more}} {_BACKED_OUT} {_GROUP}"""
 _ENTRIES_OF = f"""{_ENTRY}
     WHERE stands.match_id = ANY(:match_ids) AND posting.account_code = :code {{more}} {_GROUP}"""
+# A payout of a locked month was posted later than it left: the channel's line knows the day.
+_LEFT_ON = """coalesce((
+        SELECT line.value_on FROM entry_standing AS known
+        JOIN line_standing AS there ON there.match_id = known.match_id
+        JOIN statement_line AS line ON line.line_id = there.line_id
+        WHERE known.entry_id = entry.entry_id AND known.account_id <> :account_id LIMIT 1
+    ), entry.effective_on)"""
 # Of payouts on their way: what came to the account of money in transit.
 _TRANSIT = "AND posting.debit_fen > 0 AND entry.event_kind = 'payout'"
 
@@ -119,6 +126,7 @@ class EntrySource:
         self._connection, self._account, self._code, self._books = connection, account, code, books
         self._lag_days = lag_days
         self._more = "" if lag_days is None else _TRANSIT
+        self._day = "entry.effective_on" if lag_days is None else _LEFT_ON
 
     def open(self, window: Window) -> list[Entry]:
         """Entries that wait or are in an open case."""
@@ -136,7 +144,7 @@ class EntrySource:
 
     def _read(self, statement: str, values: Mapping[str, object]) -> list[Entry]:
         rows = self._connection.execute(
-            text(statement.format(more=self._more)),
+            text(statement.format(more=self._more, day=self._day)),
             {"account_id": self._account.account_id, "code": self._code, **values},
         )
         return [self._entry(row) for row in rows]
@@ -152,10 +160,10 @@ class EntrySource:
                 row.event_kind,
                 ref,
                 row.amount_fen,
-                row.effective_on,
+                row.on_day,
                 row.channel or "",
             )
-        on = row.effective_on + timedelta(days=self._lag_days.get(source, 0))
+        on = row.on_day + timedelta(days=self._lag_days.get(source, 0))
         return Entry(row.entry_id, row.book_id, row.event_kind, ref, row.amount_fen, on, "", source)
 
 
@@ -171,27 +179,46 @@ def known_matches(connection: Connection, account: Account, keys: Iterable[str])
     return [Known(*row) for row in rows]
 
 
+_PARTS = text("""
+    SELECT parts.payout_ref, line.line_id, line.amount_fen - line.fee_fen AS fen,
+           coalesce(nullif(line.book_ref, ''), entry.book_id) AS book_id
+    FROM (
+        SELECT line_id, payout_ref FROM statement_line
+        WHERE account_id = :account_id AND payout_ref = ANY(:refs) AND side <> 'payout'
+        UNION ALL
+        SELECT line.line_id, part.payout_ref FROM payout_part AS part
+        JOIN statement_line AS line USING (account_id, external_id)
+        WHERE part.account_id = :account_id AND part.payout_ref = ANY(:refs) AND line.side <> 'payout'
+    ) AS parts
+    JOIN statement_line AS line USING (line_id)
+    LEFT JOIN line_standing USING (line_id) LEFT JOIN journal_entry AS entry USING (entry_id)
+""")
+
+
 def shares_of_payouts(
-    connection: Connection, account: Account, lines: Iterable[Line], default_book: str
+    connection: Connection,
+    account: Account,
+    lines: Iterable[Line],
+    books: Mapping[int, str],
+    default_book: str,
 ) -> dict[str, dict[str, int]]:
-    """What of each payout belongs to which book: by its parts, or all to the account's own book."""
+    """What of each payout belongs to which book: all to the account's own, or to those of its parts.
+
+    A payout of an account that books share is in none until its parts are known.
+
+    Args:
+        books: of lines that are matched now, and not in the database yet.
+        default_book: of parts that nobody knows.
+    """
     payouts = {line.payout_ref: line for line in lines if line.side == Side.PAYOUT}
+    if account.book_id is not None:
+        return {ref: {account.book_id: -line.amount_fen} for ref, line in payouts.items()}
     found: dict[str, dict[str, int]] = {}
-    rows = connection.execute(
-        text(
-            "SELECT payout_ref, coalesce(nullif(book_ref, ''), :default_book) AS book_id,"
-            " sum(amount_fen - fee_fen)::bigint AS fen FROM statement_line"
-            " WHERE account_id = :account_id AND payout_ref = ANY(:refs) AND side <> 'payout'"
-            " GROUP BY 1, 2 ORDER BY 1, 2"
-        ),
-        {"account_id": account.account_id, "refs": list(payouts), "default_book": default_book},
-    )
-    for row in rows:
-        book_id = row.book_id if account.book_id is None else account.book_id
+    values = {"account_id": account.account_id, "refs": list(payouts)}
+    for row in connection.execute(_PARTS, values) if payouts else ():
         parts = found.setdefault(row.payout_ref, {})
+        book_id = row.book_id or books.get(row.line_id, default_book)
         parts[book_id] = parts.get(book_id, 0) + row.fen
-    for ref, line in payouts.items():
-        found.setdefault(ref, {default_book: -line.amount_fen})
     return found
 
 

@@ -122,7 +122,7 @@ class _Channel(_Look):
             entries,
             terms,
             coverage(self._connection, self._account),
-            shares_of_payouts(self._connection, self._account, lines, self._book_id),
+            lambda books: shares_of_payouts(self._connection, self._account, lines, books, self._book_id),
             taken,
         )
         return self._keep(outcome, again)

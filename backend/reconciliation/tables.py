@@ -89,6 +89,15 @@ statement_line = Table(
     Index("statement_line_split_of_idx", "split_of", postgresql_where=text("split_of IS NOT NULL")),
 )
 
+payout_part = Table(
+    "payout_part",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("external_id", Text, primary_key=True),
+    Column("payout_ref", Text, nullable=False),
+    Index("payout_part_payout_ref_idx", "account_id", "payout_ref"),
+)
+
 statement_balance = Table(
     "statement_balance",
     metadata,
@@ -163,6 +172,7 @@ entry_standing = Table(
     Column("entry_id", BigInteger, ForeignKey("journal_entry.entry_id"), primary_key=True),
     Column("match_id", BigInteger, ForeignKey("reconciliation_match.match_id")),
     Column("case_id", BigInteger, ForeignKey("reconciliation_case.case_id")),
+    Index("entry_standing_entry_id_idx", "entry_id"),
     Index("entry_standing_match_id_idx", "match_id", postgresql_where=text("match_id IS NOT NULL")),
     Index("entry_standing_case_id_idx", "case_id", postgresql_where=text("case_id IS NOT NULL")),
 )

@@ -62,7 +62,7 @@ def never(_: Side, __: date) -> bool:
 
 
 def channel(lines: list[Line], entries: list[Entry], covered: object = always) -> Outcome:
-    return reconcile_channel(lines, entries, TERMS, covered, {})  # type: ignore[arg-type]
+    return reconcile_channel(lines, entries, TERMS, covered, lambda _: {})  # type: ignore[arg-type]
 
 
 def bank(lines: list[Line], targets: list[Target], covered: object = always) -> Outcome:

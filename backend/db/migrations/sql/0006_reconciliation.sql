@@ -99,6 +99,15 @@ CREATE TRIGGER statement_line_is_whole AFTER INSERT ON statement_line
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION statement_line_is_whole();
 ALTER TABLE statement_line ENABLE ALWAYS TRIGGER statement_line_is_whole;
 
+-- What a line's payout is, where that was told only after the line itself.
+CREATE TABLE payout_part (
+    account_id text NOT NULL,
+    external_id text NOT NULL,
+    payout_ref text NOT NULL CHECK (payout_ref <> ''),
+    PRIMARY KEY (account_id, external_id)
+);
+CREATE INDEX payout_part_payout_ref_idx ON payout_part (account_id, payout_ref);
+
 -- What the other side says the account held at the end of a day: the books are asserted against it.
 CREATE TABLE statement_balance (
     account_id text NOT NULL REFERENCES statement_account,
@@ -178,6 +187,7 @@ CREATE TABLE entry_standing (
     PRIMARY KEY (account_id, entry_id),
     CONSTRAINT entry_standing_is_one CHECK (num_nonnulls(match_id, case_id) = 1)
 );
+CREATE INDEX entry_standing_entry_id_idx ON entry_standing (entry_id);
 CREATE INDEX entry_standing_match_id_idx ON entry_standing (match_id) WHERE match_id IS NOT NULL;
 CREATE INDEX entry_standing_case_id_idx ON entry_standing (case_id) WHERE case_id IS NOT NULL;
 

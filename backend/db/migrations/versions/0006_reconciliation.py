@@ -15,7 +15,7 @@ ADD = "SELECT, INSERT"
 def upgrade() -> None:
     path = resources.files("backend.db.migrations") / "sql" / "0006_reconciliation.sql"
     guards.run(path.read_text(encoding="utf-8"))
-    for table in ("statement_file", "statement_line", "statement_balance"):
+    for table in ("statement_file", "statement_line", "payout_part", "statement_balance"):
         guards.run(guards.append_only(table), guards.grant(table, app=ADD))
     guards.run(
         # Numbers are drawn ahead, so that matches and what stands on them go in by COPY.
