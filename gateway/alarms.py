@@ -22,11 +22,24 @@ AlarmKind: TypeAlias = Literal[
     "door_forced",
     "door_held_open",
     "battery_low",
+    "duress",
+    "codes_guessed",
+    "passback",
+    "fire",
 ]
 ALARMS_MAX = 1_000  # kept in memory, cleared ones first to go
 # What happened once has no end of its own: it is over when it has not been repeated for so long.
 EVENTS: frozenset[AlarmKind] = frozenset(
-    {"speaks_for_another", "spoken_for", "opening_unanswered", "opened_for_nobody", "door_forced"}
+    {
+        "speaks_for_another",
+        "spoken_for",
+        "opening_unanswered",
+        "opened_for_nobody",
+        "door_forced",
+        "duress",
+        "codes_guessed",
+        "passback",
+    }
 )
 EVENT_OVER_S = 3_600.0
 
@@ -84,6 +97,12 @@ class AlarmBook:
             self._cleared[over.alarm_id] = self._changed[over.alarm_id] = over
             while len(self._cleared) > ALARMS_MAX:
                 del self._cleared[next(iter(self._cleared))]
+
+    def clear_all(self, estate: str, kind: AlarmKind, now_s: float) -> None:
+        """It is over in the whole estate."""
+        for address, one, person in list(self._raised):
+            if address.estate == estate and one == kind:
+                self.clear(address, one, now_s, person)
 
     def tick(self, now_s: float) -> None:
         """End the events that were not repeated."""

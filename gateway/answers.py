@@ -41,7 +41,7 @@ class Outbox:
             AnswerItem(
                 event_id,
                 outcome,
-                cause.code,
+                cause.told_as or cause.code,
                 cause.tenant_zh,
                 cause.tenant_en,
                 decision.ask or None,

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
+from msgspec import Struct
 
 from estate.config import SettingsError
 from gateway.alarms import ALARMS, AlarmBook
 from gateway.answers import Outbox
 from gateway.broker import Broker
 from gateway.cases import Joiners
+from gateway.causes import OPENED_BY_GUARD
 from gateway.city import City, CityVault, SecretStore, card_key_name
 from gateway.clock import GatewayClock
+from gateway.codes import Guesses
 from gateway.counters import Counters
 from gateway.device_status import DeviceStatus
 from gateway.devices import DeviceBook
+from gateway.door_orders import FIRES, DoorOrders, Fire
 from gateway.drivers import Address, Driver, DriverContext
 from gateway.drivers.choice import Drivers, known_drivers
-from gateway.drivers.commands import Command
+from gateway.drivers.commands import Command, OpenDoor
 from gateway.faces import face_yardstick
+from gateway.finding import Finder
 from gateway.inspection import Inspector
 from gateway.intake import Intake
 from gateway.journal import Group, Journal
@@ -43,12 +48,14 @@ from gateway.recognition import Galleries, GalleryKeeper, TemplateSource
 from gateway.records import keys_of
 from gateway.roster import RosterBook
 from gateway.roster_store import RosterStore
-from gateway.service import ALARMS_NOTE, CLOCKS_NOTE, Parts, Service
+from gateway.service import ALARMS_NOTE, CLOCKS_NOTE, FIRES_NOTE, Parts, Service
 from gateway.settings import Settings, broker_address
 from gateway.snapshots import SnapshotKeeper
+from gateway.tracks import Tracks
 
 JOURNAL_FILE, ROSTER_FILE = "journal.db", "roster.db"
 _OFFSETS = msgspec.json.Decoder(dict[str, float])
+_OPENED_ZH = OPENED_BY_GUARD.tenant_zh
 WARM_RECORDS = 5_000  # the newest records, whose events are known from memory after a start
 
 
@@ -88,7 +95,8 @@ def assemble(
     galleries = Galleries(rosters.estates, yardstick.encoder)
 
     journal_path = folder / JOURNAL_FILE
-    clock = GatewayClock(time.time, time.monotonic, _recall(journal_path, recents, devices, alarms))
+    recalled = _recall(journal_path, recents, devices, alarms)
+    clock = GatewayClock(time.time, time.monotonic, recalled.time_s)
     journal = Journal(
         partial(JournalStore, journal_path), lambda done: loop.post(lambda: written(done)), clock.now_s
     )
@@ -117,21 +125,60 @@ def assemble(
     )
     care = DeviceCare(send, devices, rosters.estates, alarms, counters, room.desk)
     watching = {"offer": snapshots.offer} if snapshots is not None else {}
+
+    def keep_fires(fires: Mapping[str, Fire]) -> None:
+        service.keep_fires(fires)
+
+    tracks = Tracks()
+    orders = DoorOrders(
+        rosters.estates,
+        clock.now_s,
+        clock.city_now_s,
+        send,
+        keep_fires,
+        recalled.fires,
+    )
     pipeline = Pipeline(
         intake=Intake(
-            driver, rosters.estates, devices, recents, clock, rules, out, joiners, counters, care, **watching
+            driver,
+            rosters.estates,
+            devices,
+            recents,
+            clock,
+            rules,
+            out,
+            joiners,
+            counters,
+            tracks,
+            orders,
+            time.monotonic,
+            care,
+            **watching,
         ),
+        finder=Finder(
+            rosters.card_keys, galleries, Guesses(settings.guess_limits), recalled.pass_uses, alarms.sound
+        ),
+        tracks=tracks,
+        open_door=lambda address, name: send(address, OpenDoor(name, _OPENED_ZH)),
         out=out,
         joiners=joiners,
         recents=recents,
         faces=galleries,
         photographs=photographer,
-        card_keys=rosters.card_keys,
         journal=journal,
         rules=rules,
         counters=counters,
         monotonic=time.monotonic,
     )
+
+    def on_fire(where: Address, burns: bool) -> None:
+        if burns:
+            alarms.sound(where, "fire", clock.now_s())
+        else:
+            alarms.clear_all(where.estate, "fire", clock.now_s())
+
+    orders.on_open, orders.on_fire = pipeline.open_by_order, on_fire
+    rosters.on_applied.append(orders.applied)
 
     def written(done: list[Group]) -> None:
         pipeline.written(done)
@@ -180,6 +227,7 @@ def assemble(
             care=care,
             panels=room,
             alarms=alarms,
+            orders=orders,
             photographer=photographer,
             snapshots=snapshots,
             gallery_keeper=gallery_keeper,
@@ -189,6 +237,7 @@ def assemble(
             metrics=metrics,
         )
     )
+    keeper.on_release = lambda asked: loop.post(partial(service.release, asked))
     keeper.on_time_reset = lambda: loop.post(service.forget_noted_time)
     return service
 
@@ -234,12 +283,14 @@ def _kept_keys(vault: SecretStore | None, estates: Iterable[str]) -> dict[str, b
     return {estate: key for estate, key in kept.items() if key is not None}
 
 
-def _recall(journal_path: Path, recents: Recents, devices: DeviceBook, alarms: AlarmBook) -> float:
-    """Take up what the last run knew.
+class _Recalled(Struct, frozen=True):
+    time_s: float  # that our clock must not run behind; 0 where nothing is known
+    pass_uses: dict[str, int]
+    fires: dict[str, Fire]
 
-    Returns:
-        Seconds since 1970 that our clock must not run behind; 0 where nothing is known.
-    """
+
+def _recall(journal_path: Path, recents: Recents, devices: DeviceBook, alarms: AlarmBook) -> _Recalled:
+    """Take up what the last run knew."""
     store = JournalStore(journal_path)
     try:
         records = [record for _, record, _ in store.latest(WARM_RECORDS)]
@@ -249,6 +300,7 @@ def _recall(journal_path: Path, recents: Recents, devices: DeviceBook, alarms: A
             devices.restore_clocks(_OFFSETS.decode(offsets))
         if raised := store.note(ALARMS_NOTE):
             alarms.restore(ALARMS.decode(raised))
-        return store.noted_time_s()
+        fires = FIRES.decode(store.note(FIRES_NOTE) or "{}")
+        return _Recalled(store.noted_time_s(), store.pass_uses(), fires)
     finally:
         store.close()

@@ -7,15 +7,19 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from gateway.decision import Attempt, Decision, Recognition
+from gateway.decision import Attempt, Decision, Finding, Recognition
 from gateway.drivers import Address, DoorEvent
 from gateway.journal import Group
 from gateway.journal_store import Entry
+from gateway.messages import FRAMES_MAX, Liveness
 from gateway.roster import EstateRoster
 
 Floats: TypeAlias = npt.NDArray[np.float32]
+
+
+NOTHING_FOUND = Finding("unknown")
 
 
 class DoorRules(Struct, frozen=True):
@@ -24,6 +28,7 @@ class DoorRules(Struct, frozen=True):
     answer_wait_s: float = 0.010  # for the disk, before an answer goes out alone
     open_within_ms: int = 5_000  # after its event an opening is worth nothing any more
     event_age_s_max: float = 10.0  # an older event opens nothing
+    track_window_s: float = 3.0  # frames join an undecided passage for so long
 
 
 class Faces(Protocol):
@@ -43,6 +48,9 @@ class Faces(Protocol):
             passages: (frames, dimension) float32 each.
             groups: the door group of each passage: only who has to do with that is compared.
         """
+
+    def confirms(self, estate: str, person_id: str, passage: Floats) -> bool | None:
+        """Whether a passage's face is one named person's, at the threshold for that; None: nobody can say."""
 
 
 class Photographs(Protocol):
@@ -72,15 +80,21 @@ class Case:
 
     __slots__ = (
         "attempt",
-        "encoded",
+        "encoding",
         "event",
+        "frames",
+        "images",
         "judged_s",
         "keys",
+        "last",
         "passage",
+        "quiet",
         "received_s",
         "recognition",
         "roster",
+        "seed",
         "track",
+        "until_s",
     )
 
     def __init__(
@@ -96,21 +110,56 @@ class Case:
         self.passage, self.keys, self.received_s = passage, keys, received_s
         self.judged_s = received_s  # the moment at which rights have to hold
         self.recognition: Recognition | None = None  # known before any match: the photographs failed
-        self.encoded = not event.images
-        self.track: Floats | None = None  # templates so far, (frames, 128)
-        if event.templates:
-            self.track = np.frombuffer(b"".join(event.templates), "<f4").reshape(-1, 128)
+        self.images: tuple[bytes, ...] = event.images  # not with the encoder yet
+        self.encoding = False
+        self.track: Floats | None = _templates(event)  # so far, (frames, 128)
+        self.frames = len(event.images) + len(event.templates)
+        self.until_s: float | None = None  # while undecided, further frames join till then (monotonic)
+        self.last = NOTHING_FOUND  # what the frames so far have shown
+        self.quiet = False  # recorded and confirmed, and not answered any more
+        self.seed: bytes | None = None  # of the QR code
+
+    def add(self, event: DoorEvent) -> None:
+        """A further frame of the same passage, just made."""
+        self.images += event.images
+        self.recognition = None
+        self.see(_templates(event))
+        self.frames += len(event.images) + len(event.templates)
+        verdicts = {self.attempt.liveness, event.liveness}
+        liveness: Liveness | None = "spoof" if "spoof" in verdicts else "live" if "live" in verdicts else None
+        self.attempt = structs.replace(self.attempt, liveness=liveness)
+        if event.last or self.frames >= FRAMES_MAX:
+            self.until_s = None
+
+    def see(self, templates: Floats | None) -> None:
+        """Templates of this passage."""
+        if templates is not None:
+            self.track = templates if self.track is None else np.concatenate([self.track, templates])
+            self.recognition = None
+
+
+def _templates(event: DoorEvent) -> Floats | None:
+    if not event.templates:
+        return None
+    return np.frombuffer(b"".join(event.templates), "<f4").reshape(-1, 128)
 
 
 class Reply:
     """What is owed to a device for one entry of a batch."""
 
-    __slots__ = ("address", "decision", "event_id", "keys")
+    __slots__ = ("address", "by_order", "decision", "event_id", "keys")
 
     def __init__(
-        self, address: Address, event_id: str | None, decision: Decision | None, keys: tuple[str, ...]
+        self,
+        address: Address,
+        event_id: str | None,
+        decision: Decision | None,
+        keys: tuple[str, ...],
+        *,
+        by_order: bool = False,
     ) -> None:
         self.address, self.event_id, self.decision, self.keys = address, event_id, decision, keys
+        self.by_order = by_order  # a guard's command, which no event of the device asked for
 
 
 class Joiners:

@@ -6,23 +6,29 @@ never say who was recognised. `tests/contracts/causes.json` is this table for ot
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from gateway.cause import Cause
+from gateway.causes_of_codes import (
+    CODE_USED,
+    GRANTED_UNDER_DURESS,
+    PASS_UNKNOWN,
+    PASS_USED_UP,
+    PIN_WRONG,
+    QR_EXPIRED,
+    QR_INVALID,
+    TOO_MANY_ATTEMPTS,
+)
 
-from gateway.messages import Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """One reason for an answer."""
-
-    code: str
-    outcome: Outcome
-    rule: str
-    tenant_zh: str
-    tenant_en: str
-    guard_zh: str
-    guard_en: str
-
+__all__ = (
+    "CODE_USED",
+    "GRANTED_UNDER_DURESS",
+    "PASS_UNKNOWN",
+    "PASS_USED_UP",
+    "PIN_WRONG",
+    "QR_EXPIRED",
+    "QR_INVALID",
+    "TOO_MANY_ATTEMPTS",
+    "Cause",
+)
 
 _USE_CARD_ZH, _USE_CARD_EN = "请刷卡", "Please use your card."
 
@@ -234,14 +240,81 @@ GRANTED = Cause(
     "Granted.",
 )
 
+RELEASED = Cause(
+    "released",
+    "open",
+    "fire, or somebody has released the doors, until it is cancelled; beats everything else",
+    "门已释放，请通行",
+    "The doors are released. Please pass.",
+    "消防或紧急释放中，所有门常开，直到有人取消",
+    "Released for fire or emergency: open until somebody cancels it.",
+)
+DOOR_IN_LOCKDOWN = Cause(
+    "door_in_lockdown",
+    "deny",
+    "a guard has locked the way in, with a reason; the way out is never locked",
+    "此门临时封闭，请联系门卫",
+    "This door is locked for now. Please ask the guard.",
+    "门卫已封闭此门（出门不受限）",
+    "Locked down by a guard; the way out is free.",
+)
+OUTSIDE_HOURS = Cause(
+    "outside_hours",
+    "deny",
+    "the door is open to residents at other hours",
+    "现在不是此门的开放时间",
+    "This door is not open at this hour.",
+    "不在此门的开放时间内",
+    "Outside the door's hours.",
+)
+PASSBACK = Cause(
+    "passback",
+    "deny",
+    "the person has come in already and not gone out; only where the estate has chosen to refuse that",
+    "您已进入，请联系门卫",
+    "You are in already. Please ask the guard.",
+    "同一人连续进入而没有出门记录（已设为拒绝）",
+    "In twice without going out (set to be refused).",
+)
+WAY_OUT = Cause(
+    "way_out",
+    "open",
+    "whoever stands at a way out is let out",
+    "请慢走",
+    "Goodbye.",
+    "出门，不核对权限",
+    "A way out: nobody is kept in.",
+)
+OPENED_BY_GUARD = Cause(
+    "opened_by_guard",
+    "open",
+    "a guard's command, with author and reason, within seconds of it",
+    "门卫已为您开门",
+    "The guard has opened the door for you.",
+    "门卫远程开门",
+    "Opened from afar by a guard.",
+)
+GRANTED_PASSBACK = Cause(
+    "granted_passback",
+    "open",
+    "a person with a right who has come in already and not gone out: let in, recorded and told to the guard",
+    "请进",
+    "Welcome.",
+    "放行；同一人连续进入而没有出门记录，请留意是否有人共用凭证",
+    "Let in; in twice without going out: a shared credential?",
+)
+
 CAUSES: tuple[Cause, ...] = (
     UNKNOWN_DEVICE,
+    RELEASED,
     DEVICE_OUT_OF_USE,
     ANSWER_UNKNOWN,
     CLOCK_SKEW,
     LATE,
+    DOOR_IN_LOCKDOWN,
     DOOR_FACE_ONLY,
     CREDENTIAL_NOT_TAKEN,
+    TOO_MANY_ATTEMPTS,
     FACES_OFF,
     LIVENESS_FAILED,
     LIVENESS_MISSING,
@@ -253,10 +326,22 @@ CAUSES: tuple[Cause, ...] = (
     CARD_KEY_MISSING,
     UNKNOWN_CARD,
     CARD_BLOCKED,
+    PIN_WRONG,
+    QR_INVALID,
+    QR_EXPIRED,
+    CODE_USED,
+    PASS_UNKNOWN,
+    PASS_USED_UP,
     NO_CONSENT,
     WRONG_DOOR,
     RIGHT_NOT_BEGUN,
     RIGHT_ENDED,
+    OUTSIDE_HOURS,
+    PASSBACK,
+    WAY_OUT,
+    OPENED_BY_GUARD,
+    GRANTED_UNDER_DURESS,
+    GRANTED_PASSBACK,
     GRANTED,
 )
 CAUSE_BY_CODE = {cause.code: cause for cause in CAUSES}

@@ -39,6 +39,7 @@ class GatewayClock:
     def __init__(self, wall: Callable[[], float], monotonic: Callable[[], float], floor_s: float) -> None:
         self._wall, self._monotonic = wall, monotonic
         self._floor_s, self._started_s = floor_s, monotonic()
+        self._city_told_s = 0.0
         self.city_ahead_s = 0.0  # of this machine's clock; 0 where they agree, or nobody has told
         self._ahead_s = self.now_s() - monotonic()
 
@@ -56,11 +57,17 @@ class GatewayClock:
         Returns:
             Whether our time was set back, so that what was noted has to be noted anew.
         """
+        if not least_s <= self._city_told_s <= most_s:
+            self._city_told_s = (least_s + most_s) / 2
         if least_s - CITY_AGREE_S <= 0 <= most_s + CITY_AGREE_S:
             self.city_ahead_s = 0.0
         elif not least_s - AGREE_S <= self.city_ahead_s <= most_s + AGREE_S:
             self.city_ahead_s = (least_s + most_s) / 2
         return self.behind_s() > CITY_AGREE_S and self.forget_noted()
+
+    def city_now_s(self) -> float:
+        """The time by the city's clock, as it was told last: for what the city says is over at a second."""
+        return self._wall() + self._city_told_s
 
     def forget_noted(self) -> bool:
         """Go by the clock alone, whatever the disk says."""
@@ -98,6 +105,14 @@ class DeviceClock(Struct):
         if received_s - self.doubted_at_s < APART_S:
             return False
         return self._move_to(min(difference, self.doubt_s))
+
+    def doubt(self, difference_s: float, received_s: float) -> None:
+        """An attempt that is old by the device's clock, and was sent at once by its own account.
+
+        It proves nothing; a status message that agrees with it does, as two of those would.
+        """
+        if self.doubt_s is None or abs(difference_s - self.doubt_s) > AGREE_S:
+            self.doubt_s, self.doubted_at_s = difference_s, received_s
 
     def judge(self, device_at_s: float, received_s: float, age_s_max: float) -> Timing:
         """Whether an event of that device time, received now, is live.

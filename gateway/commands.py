@@ -22,7 +22,7 @@ from gateway.assembly import JOURNAL_FILE, assemble
 from gateway.drivers.command_line import drivers
 from gateway.faces import open_vault, read_vault_key, start_photographer
 from gateway.health import HEALTH, Health
-from gateway.journal_store import JournalStore
+from gateway.journal_store import AskedRelease, JournalStore
 from gateway.kiosk.commands import enrol, enrol_many, kiosk
 from gateway.panels.command_line import panels
 from gateway.settings import read_settings
@@ -123,6 +123,23 @@ def reset_clock(config: Path) -> None:
         store.ask_time_reset()
         store.close()
     click.echo("网关将在几秒内改用本机时钟  |  the gateway goes by this machine's clock within seconds")
+
+
+@gateway.command()
+@CONFIG
+@click.option("--author", required=True, help="谁下令  |  who says so")
+@click.option("--reason", required=True, help="为什么  |  why")
+@click.option("--cancel", is_flag=True, help="解除释放  |  end it")
+@click.argument("estate")
+def release(config: Path, estate: str, author: str, reason: str, cancel: bool) -> None:
+    """紧急释放小区的所有门，直到解除  |  Release all doors of an estate until it is cancelled."""
+    settings = read_settings(config, [estate])
+    path = settings.state_folder / JOURNAL_FILE
+    with told_plainly(path):
+        store = JournalStore(path)
+        store.ask_release(AskedRelease(estate, author, reason, cancel))
+        store.close()
+    click.echo("网关将在两秒内执行  |  the gateway does so within two seconds")
 
 
 @gateway.command()

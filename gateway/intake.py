@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import structlog
 from msgspec import structs
@@ -13,14 +13,17 @@ from gateway.answers import Outbox
 from gateway.cases import Batch, Case, DoorRules, Joiners, Reply
 from gateway.clock import GatewayClock
 from gateway.counters import Counters
-from gateway.decision import Attempt, Decision
+from gateway.decision import Attempt, Decision, Door, within_hours
 from gateway.devices import DeviceBook
+from gateway.door_orders import DoorOrders
 from gateway.drivers import Address, DeviceSign, DoorEvent, Driver, Rejected
 from gateway.journal_store import Entry
+from gateway.messages import FRAMES_MAX
 from gateway.panels.care import SPEAKS_FOR_ANOTHER, DeviceCare
 from gateway.recents import Recents, Seen
 from gateway.records import SetAside, event_key, passage_key, passage_name
 from gateway.roster import EstateRoster
+from gateway.tracks import Tracks
 
 CHINA = timezone(timedelta(hours=8))
 
@@ -46,10 +49,14 @@ class Intake:
         out: Outbox,
         joiners: Joiners,
         counters: Counters,
+        tracks: Tracks,
+        orders: DoorOrders,
+        monotonic: Callable[[], float],
         care: DeviceCare | None = None,
         offer: Callable[[Address, Sequence[bytes]], None] = lambda _address, _images: None,
     ) -> None:
         self._care, self._offer = care, offer
+        self._tracks, self._orders, self._monotonic = tracks, orders, monotonic
         self._driver, self._rosters, self._devices, self._recents = driver, rosters, devices, recents
         self._clock, self._rules, self._out, self._counters = clock, rules, out, counters
         self._joiners = joiners
@@ -69,8 +76,8 @@ class Intake:
             self._started_s += step_s
             self._devices.shift(step_s)
         now_s = self._clock.now_s()
-        today = datetime.fromtimestamp(now_s, CHINA).date()
-        cases: list[Case] = []
+        local = datetime.fromtimestamp(now_s, CHINA)
+        cases: dict[int, Case] = {}  # a passage once, however many of its frames have come
         count = 0
         for topic, payload in messages:
             count += 1
@@ -81,9 +88,9 @@ class Intake:
                 log.exception("driver_failed", driver=self._driver.name, topic=topic)
                 reading = Rejected(None, "driver_failed", len(payload))
             if isinstance(reading, DoorEvent):
-                case = self._event(reading, now_s, today, batch)
+                case = self._event(reading, now_s, local, batch)
                 if case is not None:
-                    cases.append(case)
+                    cases[id(case)] = case
             elif isinstance(reading, DeviceSign):
                 self._sign(reading, now_s)
             elif isinstance(reading, Rejected):
@@ -91,21 +98,38 @@ class Intake:
             elif self._care is not None:
                 self._care.take(reading, now_s)
         self._counters.messages += count
-        return cases
+        return list(cases.values())
+
+    def by_order(self, address: Address, order_id: str) -> Case | None:
+        """A guard's opening as a case of its own; None where it was done already, or for no door of ours."""
+        now_s = self._clock.now_s()
+        roster = self._rosters.get(address.estate)
+        event = DoorEvent(address, f"order:{order_id}", now_s, "remote")
+        keys = (event_key(address, event.event_id),)
+        if roster is None or address.device not in roster.doors or self._recents.get(keys[0]) is not None:
+            return None
+        self._recents.set(keys, Seen.PENDING)
+        attempt = Attempt(
+            roster.doors[address.device], roster.policy, "remote", datetime.fromtimestamp(now_s, CHINA).date()
+        )
+        return Case(event, roster, attempt, passage_name(event), keys, now_s)
 
     def renew(self, case: Case) -> None:
         """Judge a case that has waited by what holds now: rights, doors and rules may have changed."""
         address = case.event.address
         case.judged_s = self._clock.now_s()
         case.roster = roster = self._rosters.get(address.estate, case.roster)
+        door, local = roster.doors.get(address.device), datetime.fromtimestamp(case.judged_s, CHINA)
         case.attempt = structs.replace(
             case.attempt,
-            door=roster.doors.get(address.device),
+            door=door,
             policy=roster.policy,
-            today=datetime.fromtimestamp(case.judged_s, CHINA).date(),
+            today=local.date(),
+            state=self._orders.state(roster, address),
+            outside_hours=door is not None and _is_outside(door, local),
         )
 
-    def _event(self, event: DoorEvent, now_s: float, today: date, batch: Batch) -> Case | None:
+    def _event(self, event: DoorEvent, now_s: float, local: datetime, batch: Batch) -> Case | None:
         self._counters.events += 1
         address = event.address
         roster = self._rosters.get(address.estate)
@@ -118,22 +142,48 @@ class Intake:
         key = event_key(address, event.event_id)
         if self._known(event, key):
             return None
-        passage = passage_name(event)
-        keys: tuple[str, ...] = (key,)
-        if event.track is not None and (whole := passage_key(address, passage)) != key:
-            if self._joins(event, keys, whole, batch):
-                return None
-            keys = (key, whole)
-        self._recents.set(keys, Seen.PENDING)
         timing = device.clock.judge(event.at_s, now_s, self._rules.event_age_s_max)
         early = timing != "skewed" and device.clock.made_at_s(event.at_s) < self._started_s
         again = event.resent or early
         if event.images and timing == "fresh" and not again:
             self._offer(address, event.images)  # somebody may be being enrolled by this very camera
+        if timing == "late" and not event.resent and door.protocol == "native":
+            device.clock.doubt(now_s - event.at_s, now_s)
+        is_live = timing == "fresh" and not again
+        passage = passage_name(event)
+        keys: tuple[str, ...] = (key,)
+        of_track = event.track is not None and (whole := passage_key(address, passage)) != key
+        if of_track:
+            if self._joins(event, keys, whole, batch):
+                return self._add(event, whole) if is_live else None
+            keys = (key, whole)
+        self._recents.set(keys, Seen.PENDING)
         if self._care is not None and (timing != "fresh" or event.verdict is not None):
             self._care.attempt(event, roster, door, timing, now_s)
-        attempt = Attempt(door, roster.policy, event.credential, today, timing, again, event.liveness)
-        return Case(event, roster, attempt, passage, keys, now_s)
+        attempt = Attempt(
+            door,
+            roster.policy,
+            event.credential,
+            local.date(),
+            timing,
+            again,
+            event.liveness,
+            self._orders.state(roster, address),
+            door.hours is not None and _is_outside(door, local),
+        )
+        case = Case(event, roster, attempt, passage, keys, now_s)
+        if of_track and is_live and not event.last and case.frames < FRAMES_MAX:
+            case.until_s = self._monotonic() + self._rules.track_window_s
+            self._tracks.begin(case)
+        return case
+
+    def _add(self, event: DoorEvent, whole: str) -> Case | None:
+        """A further frame: it goes with the others where the passage is still undecided."""
+        case = self._tracks.get(whole)
+        if case is not None:
+            case.add(event)
+            self.renew(case)
+        return case
 
     def _joins(self, event: DoorEvent, keys: tuple[str, ...], whole: str, batch: Batch) -> bool:
         """Whether this is a further event of a passage that has its answer: it is known then, and no more."""
@@ -209,7 +259,11 @@ class Intake:
         if not sign.alive:
             self._devices.gone(device, now_s)
             return
+        if device.state != "online":
+            self._orders.there(sign.address)
         self._devices.heard(device, now_s)
+        if sign.fire:
+            self._orders.fire(sign.address, f"device {sign.address.device}", "fire input")
         if self._care is not None and (sign.contact is not None or sign.battery_percent is not None):
             self._care.sign(sign, now_s)
         if sign.at_s is not None and device.clock.learn(sign.at_s, now_s):
@@ -220,3 +274,7 @@ class Intake:
                 device=sign.address.device,
                 offset_s=round(device.clock.offset_s, 3),
             )
+
+
+def _is_outside(door: Door, local: datetime) -> bool:
+    return not within_hours(door.hours, local.isoweekday(), local.hour * 60 + local.minute)

@@ -13,7 +13,7 @@ import structlog
 from msgspec import Struct
 
 from gateway.journal import Journal
-from gateway.journal_store import Fill, JournalStore
+from gateway.journal_store import AskedRelease, Fill, JournalStore
 
 KEYS_DAYS = 90
 EVERY_S = 1.0
@@ -51,6 +51,7 @@ class JournalKeeper:
     """
 
     on_time_reset: Callable[[], None] | None = None  # somebody has asked that the noted time be forgotten
+    on_release: Callable[[AskedRelease], None] | None = None  # or that doors be released
 
     def __init__(self, path: Path, hours: int, journal: Journal, now: Callable[[], datetime]) -> None:
         self._path, self._hours, self._journal, self._now = path, hours, journal, now
@@ -94,6 +95,8 @@ class JournalKeeper:
             log.error("journal_nearly_full", fill=self.buffer.fill, free_bytes=self.buffer.free_bytes)
         if self.on_time_reset is not None and self._store.wants_time_reset():
             self.on_time_reset()
+        if self.on_release is not None and (asked := self._store.asked_release()) is not None:
+            self.on_release(asked)
         now = self._now()
         tight = self.buffer.free_bytes < FREE_SHARE_MIN * shutil.disk_usage(self._path.parent).total
         before = now if tight else now - timedelta(hours=self._hours)

@@ -19,6 +19,7 @@ from msgspec import Struct
 from gateway.records import AccessRecord, SetAside
 
 SET_ASIDE_ROWS_MAX = 10_000
+RELEASE_NOTE = "release-asked"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS record (seq INTEGER PRIMARY KEY, doc TEXT NOT NULL);
@@ -27,6 +28,9 @@ CREATE TABLE IF NOT EXISTS parked (seq INTEGER PRIMARY KEY, reason TEXT NOT NULL
 CREATE TABLE IF NOT EXISTS set_aside (seq INTEGER PRIMARY KEY, doc TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pass_use (
+    pass_id TEXT PRIMARY KEY, uses INTEGER NOT NULL, day INTEGER NOT NULL
+) WITHOUT ROWID;
 INSERT OR IGNORE INTO meta VALUES ('forwarded_to', 0);
 """
 _KNOWN = """
@@ -74,6 +78,15 @@ class Waiting(NamedTuple):
 
     seqs: list[int]
     docs: list[str]
+
+
+class AskedRelease(Struct, frozen=True):
+    """What somebody at the box wants of the doors of an estate."""
+
+    estate: str
+    author: str
+    reason: str
+    cancel: bool = False
 
 
 class _Time(Struct, frozen=True):
@@ -193,6 +206,7 @@ class JournalStore:
         ).fetchone()[0]
         if last is None:
             return None
+        self._db.execute("DELETE FROM pass_use WHERE day < ?", (before_day,))
         self._db.execute("DELETE FROM seen WHERE key > ? AND key <= ? AND day < ?", (after, last, before_day))
         return str(last)
 
@@ -243,6 +257,23 @@ class JournalStore:
     def put_note(self, name: str, doc: str) -> None:
         """Keep a JSON text under a name."""
         self._db.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, doc))
+
+    def pass_uses(self) -> dict[str, int]:
+        """How often each visitor's pass has opened a door."""
+        return dict(self._db.execute("SELECT pass_id, uses FROM pass_use").fetchall())
+
+    def forget_note(self, name: str) -> None:
+        """Nothing is kept under that name any more."""
+        self._db.execute("DELETE FROM note WHERE name = ?", (name,))
+
+    def ask_release(self, asked: AskedRelease) -> None:
+        """Have the gateway release the doors of an estate, or end that."""
+        self.put_note(RELEASE_NOTE, msgspec.json.encode(asked).decode())
+
+    def asked_release(self) -> AskedRelease | None:
+        """What was asked for, and not done yet."""
+        doc = self.note(RELEASE_NOTE)
+        return _RELEASE.decode(doc) if doc is not None else None
 
     def note_time(self, time_s: float, *, reset_done: bool = False) -> None:
         """Keep what time it is, in place of what the records up to now say of it."""
@@ -305,10 +336,20 @@ class JournalStore:
         ]
         if records:
             self._db.execute(_RECORD, (msgspec.json.encode(records).decode(),))
+            self._count_uses(records, day)
         notes = [entry.set_aside for entry in entries if entry.set_aside is not None]
         if notes:
             self._db.execute(_PUT_ASIDE, (msgspec.json.encode(notes).decode(),))
         return known
+
+    def _count_uses(self, records: Sequence[AccessRecord], day: int) -> None:
+        """In the records' own commit, so that no kill gives a visitor's pass another use."""
+        used = [one.pass_id for one in records if one.pass_id is not None and one.outcome == "open"]
+        if used:
+            self._db.executemany(
+                "INSERT INTO pass_use VALUES (?1, 1, ?2) ON CONFLICT (pass_id) DO UPDATE SET uses = uses + 1",
+                [(pass_id, day) for pass_id in used],
+            )
 
     def _undo(self) -> None:
         if self._db.in_transaction:
@@ -316,6 +357,7 @@ class JournalStore:
 
 
 _NONE: frozenset[int] = frozenset()
+_RELEASE = msgspec.json.Decoder(AskedRelease)
 _TIME = msgspec.json.Decoder(_Time)
 
 

@@ -21,7 +21,8 @@ FRAMES_MAX = 8
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[^\x00-\x1f\x7f]+\Z")]
 UtcTime: TypeAlias = Annotated[datetime, Meta(tz=True)]
 Outcome: TypeAlias = Literal["open", "deny", "ask", "none"]
-Credential: TypeAlias = Literal["face", "card", "panel"]  # panel: matched by the device itself
+# panel: matched by the device itself; remote: opened by a guard's command
+Credential: TypeAlias = Literal["face", "card", "pin", "qr", "visitor", "panel", "remote"]
 Liveness: TypeAlias = Literal["live", "spoof"]
 
 
@@ -42,6 +43,7 @@ class FaceMessage(Struct, frozen=True, tag_field="kind", tag="face"):
     track: Name | None = None
     resent: bool = False
     liveness: Liveness | None = None
+    last: bool = False  # no frame of this passage will follow
 
 
 class CardMessage(Struct, frozen=True, tag_field="kind", tag="card"):
@@ -55,6 +57,39 @@ class CardMessage(Struct, frozen=True, tag_field="kind", tag="card"):
     resent: bool = False
 
 
+class PinMessage(Struct, frozen=True, tag_field="kind", tag="pin"):
+    """A PIN was typed."""
+
+    v: Literal[1]
+    id: Name
+    at: UtcTime
+    pin: Annotated[str, Meta(pattern=r"\A[0-9]{4,12}\Z")]
+    track: Name | None = None
+    resent: bool = False
+
+
+class QrMessage(Struct, frozen=True, tag_field="kind", tag="qr"):
+    """A QR code was shown to the reader, a resident's or a visitor's."""
+
+    v: Literal[1]
+    id: Name
+    at: UtcTime
+    code: Annotated[str, Meta(pattern=r"\A[\x21-\x7e]{1,128}\Z")]
+    track: Name | None = None
+    resent: bool = False
+
+
+class VisitorMessage(Struct, frozen=True, tag_field="kind", tag="visitor"):
+    """A visitor's code was typed."""
+
+    v: Literal[1]
+    id: Name
+    at: UtcTime
+    code: Annotated[str, Meta(pattern=r"\A[0-9]{4,12}\Z")]
+    track: Name | None = None
+    resent: bool = False
+
+
 class StatusMessage(Struct, frozen=True):
     """A door's sign of life, or its last will, whose `at` is not to be relied on."""
 
@@ -63,6 +98,7 @@ class StatusMessage(Struct, frozen=True):
     at: UtcTime | None = None
     contact: Literal["closed", "open", "forced", "held_open"] | None = None  # of the door leaf
     battery_percent: Annotated[int, Meta(ge=0, le=100)] | None = None
+    fire: bool = False  # its fire input is on: all doors of the estate are released
 
 
 class AnswerItem(Struct, frozen=True, omit_defaults=True):

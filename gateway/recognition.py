@@ -91,6 +91,17 @@ class Galleries:
             log.exception("matching_failed", estate=estate, passages=len(passages))
             return [("unavailable", None)] * len(passages)
 
+    def confirms(self, estate: str, person_id: str, passage: Floats) -> bool | None:
+        """Whether a face is one named person's (1:1, at its own threshold); None: nobody can say."""
+        gallery = self._galleries.get(estate)
+        if gallery is None or gallery.place(person_id) is None:
+            return None
+        try:
+            return gallery.confirms(person_id, passage)
+        except Exception:
+            log.exception("confirming_failed", estate=estate)
+            return None
+
     def _mask(self, estate: str, group: str, gallery: Gallery) -> Mask:
         roster, part = self._rosters[estate], self._parts.get((estate, group))
         changed = None

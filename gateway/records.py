@@ -11,7 +11,7 @@ from gateway.drivers import Address, DoorEvent
 from gateway.messages import Credential, Outcome
 
 
-class AccessRecord(Struct, frozen=True):
+class AccessRecord(Struct, frozen=True, omit_defaults=True):
     """One passage, as it was answered."""
 
     record_id: str
@@ -26,6 +26,8 @@ class AccessRecord(Struct, frozen=True):
     cause: str
     person: str | None
     resent: bool
+    pass_id: str | None = None  # the visitor's pass it was opened with
+    face_confirmed: bool | None = None  # whether an unsure face before it was that person's; None: no face
 
 
 class SetAside(Struct, frozen=True):

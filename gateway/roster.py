@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import hmac
 from collections import deque
-from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
-from gateway.decision import Door, Finding, Person, Policy, right_at
+from gateway.codes import UsedCodes, open_seed, pin_reference, read_qr, visitor_reference
+from gateway.decision import Door, Finding, Person, Policy, RightState, right_at
 from gateway.drivers import Address
+from gateway.roster_documents import DOOR, ESTATE, ORDER, PASS, PERSON, Waiver, hours_of
+from gateway.roster_documents import ErasureOrder as ErasureOrder
 
 # More changes than this between two looks cost as much as looking at everybody.
 CHANGES_REMEMBERED = 1_000
 
-Kind: TypeAlias = Literal["estate", "door", "person"]
+Kind: TypeAlias = Literal["estate", "door", "person", "pass", "order"]
 
 
 class Item(Struct, frozen=True):
@@ -34,67 +36,24 @@ class Item(Struct, frozen=True):
     doc: bytes | None  # JSON
 
 
-class _Waiver(Struct, frozen=True):
-    until: date
-    author: str
-    reason: str
+class Pass(Struct, frozen=True):
+    """A visitor's pass as the loop knows it."""
 
-
-class _Panels(Struct, frozen=True):
-    roster_lease_days: Annotated[int, msgspec.Meta(ge=1, le=90)] = 7
-
-
-class _EstateDoc(Struct, frozen=True):
-    name_zh: str
-    name_en: str
-    faces: bool
-    liveness_waiver: _Waiver | None = None
-    fpir: float | None = None
-    panels: _Panels | None = None  # none: the gateway decides, panels only send
-
-
-class _DoorDoc(Struct, frozen=True):
+    pass_id: str
     group: str
-    credentials: list[str]
-    name_zh: str = ""
-    name_en: str = ""
-    building: str | None = None
-    way: Literal["in", "out"] = "in"
-    protocol: str = "native"
-    active: bool = True
+    begin_s: float
+    end_s: float
+    uses_max: int
 
 
-class _Right(Struct, frozen=True):
-    group: str
-    begin: datetime = msgspec.field(name="from")
-    end: datetime | None = msgspec.field(name="to", default=None)
+class Order(Struct, frozen=True):
+    """A guard's order as the loop knows it."""
 
-
-class _Card(Struct, frozen=True):
-    hmac: str
-    blocked: bool = False
-
-
-class ErasureOrder(Struct, frozen=True):
-    """The city wants everything ("all") or the photograph kept for panels ("photograph") erased."""
-
-    order: str
-    scope: str
-    reason: str
-
-
-class _PersonDoc(Struct, frozen=True):
-    rights: list[_Right] = []
-    cards: list[_Card] = []
-    face_consent: bool = False
-    panel_consent: bool = False
-    erase: list[ErasureOrder] = []
-
-
-# Made here and not at their first use: msgspec crashes when two threads use a type for the first time.
-_ESTATE = msgspec.json.Decoder(_EstateDoc)
-_DOOR = msgspec.json.Decoder(_DoorDoc)
-_PERSON = msgspec.json.Decoder(_PersonDoc)
+    order_id: str
+    action: Literal["open", "lockdown", "release", "all_clear"]
+    door: str | None
+    given_s: float
+    until_s: float
 
 
 class EstateRoster:
@@ -106,7 +65,7 @@ class EstateRoster:
         self.policy = Policy()
         self.fpir: float | None = None
         self.name_zh = self.name_en = ""
-        self.waiver: _Waiver | None = None
+        self.waiver: Waiver | None = None
         self.doors: dict[str, Door] = {}
         self.people: dict[str, Person] = {}
         self.erasures: dict[str, list[ErasureOrder]] = {}  # open orders, by person
@@ -115,6 +74,15 @@ class EstateRoster:
         self._changed: deque[str] = deque(maxlen=CHANGES_REMEMBERED)
         self._cards: dict[str, tuple[str, bool]] = {}  # reference -> person, blocked
         self._cards_of: dict[str, tuple[str, ...]] = {}
+        self._pins: dict[str, tuple[str, bool]] = {}  # reference -> person, duress
+        self._pins_of: dict[str, tuple[str, ...]] = {}
+        self._qr: dict[str, tuple[str, str]] = {}  # qr id -> person, sealed seed
+        self._qr_of: dict[str, str] = {}
+        self._seeds: dict[str, bytes] = {}  # opened ones
+        self._passes: dict[str, Pass] = {}  # reference -> pass
+        self._pass_of: dict[str, str] = {}
+        self.orders: dict[str, Order] = {}
+        self.two_way_groups: frozenset[str] = frozenset()  # where coming and going are both seen
 
     def apply(self, items: Iterable[Item], version: int) -> None:
         """Take in changes; one that cannot be read takes its subject off the roster and is shown."""
@@ -150,6 +118,55 @@ class EstateRoster:
             return Finding("unknown")
         return Finding("blocked" if held[1] else "match", person, right_at(person, group, now_s))
 
+    def find_pin(self, pin: str, key: bytes | None, group: str, now_s: float) -> Finding:
+        """Whose PIN this is at a door group."""
+        if key is None:
+            return Finding("no_key")
+        held = self._pins.get(pin_reference(key, group, pin))
+        person = self.people.get(held[0]) if held else None
+        if held is None or person is None:
+            return Finding("unknown")
+        return Finding("match", person, right_at(person, group, now_s), duress=held[1])
+
+    def find_qr(
+        self, text: str, key: bytes | None, group: str, now_s: float, used: UsedCodes
+    ) -> tuple[Finding, bytes | None]:
+        """Whose QR code this is, and its seed; a code for another group is right, and of no use here."""
+        if key is None:
+            return Finding("no_key"), None
+        shown = read_qr(text)
+        held = self._qr.get(shown.qr_id) if shown is not None else None
+        if shown is None or held is None:
+            return Finding("unknown"), None
+        seed = self._seeds.get(shown.qr_id) or open_seed(key, self.estate, shown.qr_id, held[1])
+        person = self.people.get(held[0])
+        if seed is None or person is None:
+            return Finding("unknown"), None
+        self._seeds[shown.qr_id] = seed
+        reading = used.check(seed, shown, now_s)
+        right = right_at(person, group, now_s) if shown.group == group else "none"
+        return Finding(reading, person if reading == "match" else None, right), seed
+
+    def find_pass(
+        self, code: str, key: bytes | None, group: str, now_s: float, uses: Mapping[str, int]
+    ) -> Finding:
+        """Which visitor's pass this is."""
+        if key is None:
+            return Finding("no_key")
+        held = self._passes.get(visitor_reference(key, code))
+        if held is None:
+            return Finding("unknown")
+        if uses.get(held.pass_id, 0) >= held.uses_max:
+            return Finding("used", pass_id=held.pass_id)
+        state: RightState = "live"
+        if held.group != group:
+            state = "none"
+        elif now_s < held.begin_s:
+            state = "not_begun"
+        elif now_s >= held.end_s:
+            state = "ended"
+        return Finding("match", None, state, pass_id=held.pass_id)
+
     def find_person(self, person_id: str, group: str, now_s: float) -> Finding:
         """What is known of a person whose face was recognised."""
         person = self.people.get(person_id)
@@ -162,28 +179,34 @@ class EstateRoster:
             self._estate(item)
         elif item.kind == "door":
             self._door(item)
-        else:
+        elif item.kind == "person":
             self._person(item)
+        elif item.kind == "pass":
+            self._pass(item)
+        else:
+            self._order(item)
 
     def _estate(self, item: Item) -> None:
         if item.doc is None:
             self.policy, self.waiver = Policy(), None
             return
-        doc = _ESTATE.decode(item.doc)
+        doc = ESTATE.decode(item.doc)
         self.waiver = doc.liveness_waiver
         self.policy = Policy(
             doc.faces,
             doc.liveness_waiver.until if doc.liveness_waiver else None,
             doc.panels is not None,
             doc.panels.roster_lease_days if doc.panels is not None else 0,
+            doc.passback,
         )
         self.fpir, self.name_zh, self.name_en = doc.fpir, doc.name_zh, doc.name_en
 
     def _door(self, item: Item) -> None:
         if item.doc is None:
             self.doors.pop(item.id, None)
+            self._find_two_ways()
             return
-        doc = _DOOR.decode(item.doc)
+        doc = DOOR.decode(item.doc)
         self.doors[item.id] = Door(
             item.id,
             doc.group,
@@ -193,6 +216,14 @@ class EstateRoster:
             doc.name_en,
             doc.way,
             doc.protocol,
+            hours_of(doc),
+        )
+        self._find_two_ways()
+
+    def _find_two_ways(self) -> None:
+        ways = {(door.group, door.way) for door in self.doors.values() if door.active}
+        self.two_way_groups = frozenset(
+            group for group, way in ways if way == "in" and (group, "out") in ways
         )
 
     def _person(self, item: Item) -> None:
@@ -203,8 +234,14 @@ class EstateRoster:
         for reference in self._cards_of.pop(item.id, ()):
             if self._cards.get(reference, ("", False))[0] == item.id:
                 del self._cards[reference]
+        for reference in self._pins_of.pop(item.id, ()):
+            if self._pins.get(reference, ("", False))[0] == item.id:
+                del self._pins[reference]
+        if (qr_id := self._qr_of.pop(item.id, None)) is not None:
+            self._qr.pop(qr_id, None)
+            self._seeds.pop(qr_id, None)
         if item.doc is not None:
-            doc = _PERSON.decode(item.doc)
+            doc = PERSON.decode(item.doc)
             rights: dict[str, tuple[tuple[float, float], ...]] = {}
             for right in doc.rights:
                 end_s = right.end.timestamp() if right.end is not None else float("inf")
@@ -215,6 +252,28 @@ class EstateRoster:
             self.people[item.id] = Person(item.id, rights, doc.face_consent, doc.panel_consent)
             self._cards_of[item.id] = tuple(card.hmac for card in doc.cards)
             self._cards.update({card.hmac: (item.id, card.blocked) for card in doc.cards})
+            if doc.pins:
+                self._pins_of[item.id] = tuple(pin.hmac for pin in doc.pins)
+                self._pins.update({pin.hmac: (item.id, pin.duress) for pin in doc.pins})
+            if doc.qr is not None:
+                self._qr_of[item.id] = doc.qr.id
+                self._qr[doc.qr.id] = (item.id, doc.qr.sealed)
+
+    def _pass(self, item: Item) -> None:
+        self._passes.pop(self._pass_of.pop(item.id, ""), None)
+        if item.doc is not None:
+            doc = PASS.decode(item.doc)
+            self._pass_of[item.id] = doc.hmac
+            self._passes[doc.hmac] = Pass(
+                item.id, doc.group, doc.begin.timestamp(), doc.end.timestamp(), doc.uses_max
+            )
+
+    def _order(self, item: Item) -> None:
+        self.orders.pop(item.id, None)
+        if item.doc is not None:
+            doc = ORDER.decode(item.doc)
+            until_s = doc.until.timestamp() if doc.until is not None else float("inf")
+            self.orders[item.id] = Order(doc.order, doc.action, doc.door, doc.given_at.timestamp(), until_s)
 
 
 class RosterBook:
@@ -223,12 +282,16 @@ class RosterBook:
     def __init__(self, rosters: Iterable[EstateRoster], card_keys: Mapping[str, bytes]) -> None:
         self.estates = {roster.estate: roster for roster in rosters}
         self.card_keys = dict(card_keys)
+        self.on_applied: list[Callable[[str, list[Item]], None]] = []  # told after each change of a roster
 
     def apply(self, estate: str, items: Iterable[Item], version: int, anew: bool) -> None:
         """Take in changes of an estate, or (`anew`) replace everything of it."""
         if anew:
             self.estates[estate] = EstateRoster(estate)
+        items = list(items)
         self.estates[estate].apply(items, version)
+        for told in self.on_applied:
+            told(estate, items)
 
     def protocol_of(self, address: Address) -> str | None:
         """The protocol of a device; None where no roster has it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -15,10 +15,13 @@ from gateway.broker import Broker
 from gateway.city import City
 from gateway.clock import GatewayClock
 from gateway.devices import DeviceBook
+from gateway.door_orders import DoorOrders, Fire
+from gateway.drivers import Address
 from gateway.health import Health
 from gateway.inspection import Inspector
 from gateway.journal import Journal
 from gateway.journal_keeper import JournalKeeper
+from gateway.journal_store import RELEASE_NOTE, AskedRelease
 from gateway.loop import Loop
 from gateway.metrics import MetricsServer
 from gateway.panels.care import DeviceCare
@@ -29,7 +32,7 @@ from gateway.recognition import GalleryKeeper
 from gateway.roster_store import RosterStore
 from gateway.snapshots import SnapshotKeeper
 
-CLOCKS_NOTE, ALARMS_NOTE = "device-clocks", "device-alarms"
+CLOCKS_NOTE, ALARMS_NOTE, FIRES_NOTE = "device-clocks", "device-alarms", "fires"
 TIME_NOTED_EVERY_S = 600.0
 FEW_MESSAGES = 32
 COMMIT_WAIT_S = 0.002
@@ -52,6 +55,7 @@ class Parts:
     care: DeviceCare
     panels: PanelRoom
     alarms: AlarmBook
+    orders: DoorOrders
     photographer: Photographer
     snapshots: SnapshotKeeper | None
     gallery_keeper: GalleryKeeper | None
@@ -146,11 +150,13 @@ class Service:
         parts.broker.tick(now_s)
         parts.devices.find_silent(parts.clock.now_s())
         parts.care.tick(parts.clock.now_s())
+        parts.orders.tick()
         if now_s >= self._next_note_s:
             # A box that boots without a clock goes on from here, also where nobody has come by for days.
             self._next_note_s = now_s + TIME_NOTED_EVERY_S
             time_s = parts.clock.now_s()
             parts.journal.do(lambda store: store.note_time(time_s))
+            self.keep_fires(parts.orders.fires)
         clocks = parts.devices.clocks()
         if clocks != self._kept_clocks:
             self._kept_clocks = clocks
@@ -159,6 +165,22 @@ class Service:
         if alarms != self._kept_alarms:
             self._kept_alarms = alarms
             self._keep(ALARMS_NOTE, alarms)
+
+    def keep_fires(self, fires: Mapping[str, Fire]) -> None:
+        """Doors that were released stay so over a restart."""
+        self._keep(FIRES_NOTE, dict(fires))
+
+    def release(self, asked: AskedRelease) -> None:
+        """Somebody at the box releases the doors of an estate, or ends that; on the loop's thread."""
+        parts = self._parts
+        parts.journal.do(lambda store: store.forget_note(RELEASE_NOTE))
+        if asked.estate not in parts.orders.estates:
+            log.error("release_of_unknown_estate", estate=asked.estate)
+        elif asked.cancel:
+            log.warning("release_cancelled", estate=asked.estate, author=asked.author, reason=asked.reason)
+            parts.orders.clear(asked.estate)
+        else:
+            parts.orders.fire(Address(asked.estate, "box"), asked.author, asked.reason)
 
     def _keep(self, name: str, value: object) -> None:
         """Have it over a restart."""
@@ -185,6 +207,7 @@ class Service:
         """Finish what was taken in, and say so to the devices; nothing new is read."""
         parts = self._parts
         parts.broker.stop_reading()
+        parts.pipeline.end_tracks()
         deadline_s = time.monotonic() + STOP_S_MAX
         while (parts.pipeline.unsettled or parts.broker.wants_write) and time.monotonic() < deadline_s:
             parts.loop.turn(0.02)

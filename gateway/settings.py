@@ -12,6 +12,7 @@ from msgspec import Meta, Struct, structs
 
 from estate.config import SettingsError, is_loopback, load_settings, read_secret
 from gateway.cases import DoorRules
+from gateway.codes import GuessLimits
 from gateway.mqtt import BrokerAddress
 
 PREFIX = "ESTATE_GATEWAY"
@@ -59,6 +60,10 @@ class DoorsSection(Struct, frozen=True, forbid_unknown_fields=True):
 
     open_within_ms: Annotated[int, Meta(ge=100, le=30_000)] = 5_000
     event_age_s_max: Annotated[float, Meta(gt=0, le=60)] = 10.0
+    track_window_ms: Annotated[int, Meta(ge=0, le=10_000)] = 3_000  # frames of one passage join it so long
+    wrong_codes_door_max: Annotated[int, Meta(ge=1, le=100)] = 5  # then no code is looked at there ...
+    wrong_codes_estate_max: Annotated[int, Meta(ge=1, le=10_000)] = 50
+    wrong_codes_within_s: Annotated[float, Meta(ge=10, le=86_400)] = 300.0  # ... for so long
 
 
 class FacesSection(Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,7 +126,18 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     def rules(self) -> DoorRules:
         """The times that doors live by."""
         return DoorRules(
-            self.journal.answer_wait_ms / 1000, self.doors.open_within_ms, self.doors.event_age_s_max
+            self.journal.answer_wait_ms / 1000,
+            self.doors.open_within_ms,
+            self.doors.event_age_s_max,
+            self.doors.track_window_ms / 1000,
+        )
+
+    @property
+    def guess_limits(self) -> GuessLimits:
+        """How many wrong codes are too many."""
+        doors = self.doors
+        return GuessLimits(
+            doors.wrong_codes_door_max, doors.wrong_codes_estate_max, doors.wrong_codes_within_s
         )
 
 

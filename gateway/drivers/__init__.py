@@ -40,6 +40,8 @@ class DoorEvent(Struct, frozen=True):
     images: tuple[bytes, ...] = ()
     liveness: Liveness | None = None
     card: str = ""
+    code: str = ""  # a PIN, what a QR code says, a visitor's code
+    last: bool = False  # no further frame of the track will come
     person: str = ""  # whom the device itself took it for, by our own reference; "" when by none of ours
     verdict: PanelVerdict | None = None  # of the device's own match
     opened: bool = False  # the device says that it has let the person in by itself
@@ -53,6 +55,7 @@ class DeviceSign(Struct, frozen=True):
     at_s: float | None  # device time; None where it proves nothing
     contact: Literal["closed", "open", "forced", "held_open"] | None = None
     battery_percent: int | None = None
+    fire: bool = False
 
 
 class DeviceHint(Struct, frozen=True):

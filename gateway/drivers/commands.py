@@ -14,6 +14,24 @@ class OpenDoor(Struct, frozen=True):
     words: str = ""  # what the device shows
 
 
+class HoldDoor(Struct, frozen=True):
+    """Keep the lock open (released), the way in shut (locked), or go by our answers again (normal)."""
+
+    message_id: str
+    state: str
+
+
+class KeepCards(Struct, frozen=True):
+    """The references of cards that a door may open for by itself while the gateway is down."""
+
+    message_id: str
+    from_s: float
+    until_s: float
+    part: int
+    parts: int
+    references: tuple[str, ...]
+
+
 class GreetBack(Struct, frozen=True):
     """Tell a device that its "online" was heard, so that it stops repeating it."""
 
@@ -82,6 +100,8 @@ class CountPeople(Struct, frozen=True):
 
 Command: TypeAlias = (
     OpenDoor
+    | HoldDoor
+    | KeepCards
     | GreetBack
     | SetTime
     | ResumeOn

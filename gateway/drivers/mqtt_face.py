@@ -34,7 +34,7 @@ from gateway.drivers import (
     Reading,
     Rejected,
 )
-from gateway.drivers.commands import Command
+from gateway.drivers.commands import Command, HoldDoor, KeepCards
 from gateway.drivers.mqtt_face_commands import UNLOCK_ID, Letter, acknowledgement, letter, opening
 from gateway.messages import AnswerItem
 
@@ -164,7 +164,9 @@ class MqttFaceDriver:
         return [self._message(address, one) for one in letters]
 
     def command(self, address: Address, command: Command) -> list[Message]:
-        """Any of the commands, as this family has all of them."""
+        """All but those for a lock that can be held and for a list of cards, which this family has not."""
+        if isinstance(command, HoldDoor | KeepCards):
+            return []
         return [self._message(address, letter(address.device, command, self._zone))]
 
     def opening_id(self, event_id: str) -> str | None:

@@ -6,9 +6,20 @@ from datetime import UTC, datetime, timezone
 from typing import Any, TypeAlias
 
 from gateway.drivers import commands
-from gateway.drivers.commands import Command
 
 Letter: TypeAlias = dict[str, Any]
+PanelCommand: TypeAlias = (
+    commands.OpenDoor
+    | commands.GreetBack
+    | commands.SetTime
+    | commands.ResumeOn
+    | commands.ReplayRecords
+    | commands.PutPerson
+    | commands.PutPeople
+    | commands.RemovePeople
+    | commands.ListPeople
+    | commands.CountPeople
+)
 UNLOCK_ID = "unlock:"  # before the event's id, in the opening that answers it
 
 _RESUMES = {"StrangerUploadType": 0, "RecordUploadType": 2, "ResumefromBreakpoint": 1}
@@ -38,7 +49,7 @@ def acknowledgement(event_id: str, identification: bool, number: int) -> Letter:
     return _letter("PushAck", event_id, {"PushAckType": 2 if identification else 1, "SnapOrRecordID": number})
 
 
-def letter(device: str, command: Command, zone: timezone) -> Letter:
+def letter(device: str, command: PanelCommand, zone: timezone) -> Letter:
     """A command in the panel's words."""
     if isinstance(command, commands.PutPerson):
         return _letter("EditPerson", command.message_id, _person(command, zone))

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
 from gateway.drivers import Address, DeviceSign, DoorEvent, DriverContext, Message, Reading, Rejected
-from gateway.drivers.commands import Command
+from gateway.drivers.commands import Command, HoldDoor, KeepCards, OpenDoor
 from gateway.messages import (
     PAYLOAD_BYTES_MAX,
     TEMPLATE_BYTES,
@@ -21,12 +21,18 @@ from gateway.messages import (
     AnswerItem,
     AnswerMessage,
     CardMessage,
+    Credential,
     FaceMessage,
+    PinMessage,
+    QrMessage,
     StatusMessage,
+    VisitorMessage,
     readable_id,
     readable_version,
 )
 
+VISITOR_QR = "SEV1:"
+OPEN_COMMAND_MS = 5_000  # after the device has received it, an opening is worth nothing any more
 ITEMS_MAX = 200  # answers or confirmations in one message
 NORM_MAX = 10.0  # templates are about 1.4 long; far beyond that, products of float32 overflow
 _TOPICS_KEPT_MAX = 20_000
@@ -44,7 +50,9 @@ class NativeDriver:
     def __init__(self, root: str) -> None:
         self._root = root
         self._prefix = root + "/"
-        self._events = msgspec.json.Decoder(FaceMessage | CardMessage)
+        self._events = msgspec.json.Decoder(
+            FaceMessage | CardMessage | PinMessage | QrMessage | VisitorMessage
+        )
         self._signs = msgspec.json.Decoder(StatusMessage)
         self._encode = msgspec.json.Encoder().encode
         self._places: dict[str, tuple[Address, str] | None] = {}
@@ -78,7 +86,7 @@ class NativeDriver:
             return _unreadable(address, payload)
         alive = sign.state != "offline"
         at_s = _seconds(sign.at) if alive and sign.at is not None else None
-        return DeviceSign(address, alive, at_s, sign.contact, sign.battery_percent)
+        return DeviceSign(address, alive, at_s, sign.contact, sign.battery_percent, sign.fire)
 
     def write(
         self, address: Address, answers: Sequence[AnswerItem], recorded: Sequence[str]
@@ -95,9 +103,13 @@ class NativeDriver:
             for at in range(0, max(len(answers), len(recorded)), ITEMS_MAX)
         ]
 
-    def command(self, address: Address, command: Command) -> list[Message]:  # noqa: ARG002
-        """Native devices set their clocks by the network's time and keep no roster: none so far."""
-        return []
+    def command(self, address: Address, command: Command) -> list[Message]:
+        """One command message; none for what only panels have."""
+        content = _command(command)
+        if content is None:
+            return []
+        topic = f"{self._root}/{address.estate}/{address.device}/command"
+        return [(topic, self._encode({"v": VERSION, "id": command.message_id} | content))]
 
     def opening_id(self, event_id: str) -> str | None:  # noqa: ARG002
         """Native devices acknowledge no opening."""
@@ -110,7 +122,12 @@ class NativeDriver:
             return Rejected(address, "time_out_of_range", len(payload), message.id)
         if isinstance(message, FaceMessage):
             return _face(address, message, at_s, len(payload))
-        return DoorEvent(address, message.id, at_s, "card", message.track, message.resent, card=message.card)
+        if isinstance(message, CardMessage):
+            return DoorEvent(
+                address, message.id, at_s, "card", message.track, message.resent, card=message.card
+            )
+        kind, code = _code(message)
+        return DoorEvent(address, message.id, at_s, kind, message.track, message.resent, code=code)
 
     def _place(self, topic: str) -> tuple[Address, str] | None:
         parts = topic.removeprefix(self._prefix).split("/") if topic.startswith(self._prefix) else []
@@ -148,7 +165,39 @@ def _face(address: Address, message: FaceMessage, at_s: float, size_bytes: int) 
         tuple(templates),
         tuple(images),
         message.liveness,
+        last=message.last,
     )
+
+
+def _code(message: PinMessage | QrMessage | VisitorMessage) -> tuple[Credential, str]:
+    if isinstance(message, PinMessage):
+        return "pin", message.pin
+    if isinstance(message, VisitorMessage):
+        return "visitor", message.code
+    # A visitor's QR code is the visitor's code, with a mark before it.
+    kind: Credential = "visitor" if message.code.startswith(VISITOR_QR) else "qr"
+    return kind, message.code.removeprefix(VISITOR_QR)
+
+
+def _command(command: Command) -> dict[str, object] | None:
+    if isinstance(command, OpenDoor):
+        return {"command": "open", "within_ms": OPEN_COMMAND_MS}
+    if isinstance(command, HoldDoor):
+        return {"command": "hold", "state": command.state}
+    if isinstance(command, KeepCards):
+        return {
+            "command": "cards",
+            "from": _rfc3339(command.from_s),
+            "until": _rfc3339(command.until_s),
+            "part": command.part,
+            "parts": command.parts,
+            "references": command.references,
+        }
+    return None
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _seconds(at: datetime) -> float | None:

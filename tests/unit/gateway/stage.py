@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,10 +15,15 @@ import numpy as np
 from gateway.answers import Outbox
 from gateway.cases import DoorRules, Encoded, Floats, Joiners
 from gateway.clock import GatewayClock
+from gateway.codes import Guesses, GuessLimits
 from gateway.counters import Counters
 from gateway.decision import Recognition
 from gateway.devices import DeviceBook
+from gateway.door_orders import DoorOrders, Fire
+from gateway.drivers import Address
+from gateway.drivers.commands import Command, OpenDoor
 from gateway.drivers.native import NativeDriver
+from gateway.finding import Finder
 from gateway.intake import Intake
 from gateway.journal import Group
 from gateway.journal_store import Entry
@@ -26,6 +31,7 @@ from gateway.pipeline import Pipeline
 from gateway.recents import Recents, Seen
 from gateway.records import AccessRecord, SetAside, keys_of
 from gateway.roster import EstateRoster, Item
+from gateway.tracks import Tracks
 
 ESTATE = "e"
 KEY = bytes(32)
@@ -41,6 +47,7 @@ class Disk:
         self.seen: set[str] = set()
         self.records: list[AccessRecord] = []
         self.set_aside: list[SetAside] = []
+        self.pass_uses: Counter[str] = Counter()
 
     def write(self, entries: Sequence[Entry]) -> frozenset[int]:
         known = set()
@@ -49,6 +56,8 @@ class Disk:
                 known.add(index)
             elif entry.record is not None:
                 self.records.append(entry.record)
+                if entry.record.pass_id is not None and entry.record.outcome == "open":
+                    self.pass_uses[entry.record.pass_id] += 1
             self.seen.update(entry.keys)
             if entry.set_aside is not None:
                 self.set_aside.append(entry.set_aside)
@@ -91,10 +100,14 @@ class NamedFaces:
         assert len(groups) == len(passages)
         return [self._one(passage) for passage in passages]
 
+    def confirms(self, estate: str, person_id: str, passage: Floats) -> bool | None:
+        assert estate == ESTATE
+        return int(passage[0][0]) in (1, 2) if person_id == RESIDENT else None
+
     @staticmethod
     def _one(passage: Floats) -> tuple[Recognition, str | None]:
         first = int(passage[0][0])
-        if first == 1:
+        if any(int(frame[0]) == 1 for frame in passage):
             return "match", RESIDENT
         return ("unsure" if first == 2 else "unknown"), None
 
@@ -131,6 +144,7 @@ class Stage:
         self.entries_max = entries_max
         self.faces, self.darkroom = NamedFaces(), Darkroom()
         self.connected = True
+        self.fires: dict[str, Fire] = {}
         self.answers: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.confirmed: list[str] = []
         self.unfounded: list[str] = []  # confirmed without being on the disk
@@ -147,7 +161,12 @@ class Stage:
         self.clock = GatewayClock(lambda: self.wall_s, lambda: self.monotonic_s, 0.0)
         rules = DoorRules()
         driver = NativeDriver("estate")
-        joiners = Joiners()
+        joiners, tracks = Joiners(), Tracks()
+        self.alarms: list[tuple[Address, str, str | None]] = []
+        self.commands: list[tuple[str, Any]] = []
+        self.orders = DoorOrders(
+            self.rosters, self.clock.now_s, self.clock.city_now_s, self._command, self._keep_fires, self.fires
+        )
         out = Outbox(driver, self._send, rules.open_within_ms, self.counters)
         self.pipeline = Pipeline(
             intake=Intake(
@@ -160,18 +179,26 @@ class Stage:
                 out,
                 joiners,
                 self.counters,
+                tracks,
+                self.orders,
+                lambda: self.monotonic_s,
             ),
+            finder=Finder(
+                self.keys, self.faces, Guesses(GuessLimits(3, 8, 300)), dict(self.disk.pass_uses), self._sound
+            ),
+            tracks=tracks,
+            open_door=lambda address, name: self._command(address, OpenDoor(name)),
             out=out,
             joiners=joiners,
             recents=self.recents,
             faces=self.faces,
             photographs=self.darkroom,
-            card_keys=self.keys,
             journal=self.journal,
             rules=rules,
             counters=self.counters,
             monotonic=lambda: self.monotonic_s,
         )
+        self.orders.on_open = self.pipeline.open_by_order
 
     # -- what happens -------------------------------------------------------------------------
 
@@ -206,6 +233,23 @@ class Stage:
 
     def openings(self, event_id: str) -> int:
         return sum(answer["outcome"] == "open" for answer in self.answers[event_id])
+
+    def change(self, *items: Item) -> None:
+        """The roster changes, as the feed tells it."""
+        self.rosters[ESTATE].apply(items, 2)
+        self.orders.applied(ESTATE, items)
+
+    def _sound(self, address: Address, kind: str, now_s: float, person: str | None) -> None:
+        assert now_s
+        self.alarms.append((address, kind, person))
+
+    def _keep_fires(self, fires: Mapping[str, Fire]) -> None:
+        self.fires = dict(fires)
+
+    def _command(self, address: Address, command: Command) -> bool:
+        for topic, payload in NativeDriver("estate").command(address, command):
+            self.commands.append((topic.split("/")[2], json.loads(payload)))
+        return self.connected
 
     def _send(self, topic: str, payload: bytes) -> bool:
         if not self.connected:

@@ -15,6 +15,7 @@ import yaml
 from gateway.causes import CAUSES
 from gateway.decision import PRECEDENCE
 from gateway.drivers import Address, DeviceSign, DoorEvent, Rejected
+from gateway.drivers.commands import HoldDoor, KeepCards, OpenDoor
 from gateway.drivers.native import NativeDriver
 from gateway.messages import PAYLOAD_BYTES_MAX, AnswerMessage
 
@@ -27,7 +28,12 @@ def schema(name: str) -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator({**DOCUMENT, "$ref": f"#/components/schemas/{name}"})
 
 
-SCHEMAS = {"event": schema("Event"), "status": schema("Status"), "answer": schema("Answer")}
+SCHEMAS = {
+    "event": schema("Event"),
+    "status": schema("Status"),
+    "answer": schema("Answer"),
+    "command": schema("Command"),
+}
 
 
 def samples(*folders: str) -> list[Any]:
@@ -100,6 +106,26 @@ def test_a_bad_answer_does_not_fit_the_document(path: Path) -> None:
     assert not is_valid(path)
 
 
+COMMANDS = {
+    "open": OpenDoor("order:44444444-4444-4444-8444-444444444444"),
+    "hold": HoldDoor("hold-1788249600-1", "released"),
+    "cards": KeepCards("cards-1", 1_788_235_200.0, 1_788_408_000.0, 1, 1, ("f" * 64,)),
+}
+
+
+@pytest.mark.parametrize("path", samples("command/good"))
+def test_a_good_command_fits_the_document_and_is_what_we_write(path: Path) -> None:
+    assert is_valid(path)
+    [(topic, payload)] = NativeDriver("estate").command(Address("e", "d"), COMMANDS[path.stem])
+    assert topic == "estate/e/d/command"
+    assert json.loads(payload) == json.loads(path.read_bytes())
+
+
+@pytest.mark.parametrize("path", samples("command/bad"))
+def test_a_bad_command_does_not_fit_the_document(path: Path) -> None:
+    assert not is_valid(path)
+
+
 def test_a_payload_over_the_limit_is_set_aside_by_its_size() -> None:
     padded = (NATIVE / "event/good/card.json").read_bytes().ljust(PAYLOAD_BYTES_MAX + 1)
     reading = NativeDriver("estate").read("estate/e/d/event", padded)
@@ -131,7 +157,9 @@ def test_a_topic_that_no_device_of_ours_has_is_nobodys(topic: str) -> None:
 
 def test_the_document_names_every_channel_the_gateway_uses() -> None:
     addresses = {channel["address"] for channel in DOCUMENT["channels"].values()}
-    assert addresses == {f"{{root}}/{{estate}}/{{device}}/{leaf}" for leaf in ("event", "status", "answer")}
+    assert addresses == {
+        f"{{root}}/{{estate}}/{{device}}/{leaf}" for leaf in ("event", "status", "answer", "command")
+    }
     assert NativeDriver("r").filters(["e"]) == ["r/e/+/event", "r/e/+/status"]
 
 

@@ -50,6 +50,13 @@ def attempt(**given: object) -> Attempt:
 
 
 CARD: dict[str, object] = {"credential": "card", "liveness": None}
+CODES = Door("gate-1", "gate", frozenset({"card", "pin", "qr"}))
+PIN: dict[str, object] = {"credential": "pin", "liveness": None, "door": CODES}
+QR: dict[str, object] = {"credential": "qr", "liveness": None, "door": CODES}
+VISITOR: dict[str, object] = {"credential": "visitor", "liveness": None, "door": CODES}
+OUT = Door("gate-2", "gate", GATE.credentials, way="out")
+CLOSED = Door("gate-3", "gate", GATE.credentials, active=False)
+TWICE = Finding("match", ENROLLED, "live", passback=True)
 EXAMPLES = [
     Example("unknown_device", {"door": None}),
     Example("device_out_of_use", {"door": Door("gate-1", "gate", GATE.credentials, active=False)}),
@@ -75,6 +82,31 @@ EXAMPLES = [
     Example("wrong_door", finding=Finding("match", ENROLLED, "none")),
     Example("right_not_begun", finding=Finding("match", ENROLLED, "not_begun")),
     Example("right_ended", finding=Finding("match", ENROLLED, "ended")),
+    Example("released", {**CARD, "state": "released"}, Finding("unknown")),
+    Example("released", {"state": "released", "door": CLOSED}),
+    Example("door_in_lockdown", {"state": "locked"}),
+    Example("too_many_attempts", {**PIN, "too_many": True}),
+    Example("pin_wrong", PIN, Finding("unknown")),
+    Example("card_key_missing", PIN, Finding("no_key")),
+    Example("qr_invalid", QR, Finding("unknown")),
+    Example("qr_expired", QR, Finding("expired")),
+    Example("code_used", QR, Finding("used")),
+    Example("pass_unknown", VISITOR, Finding("unknown")),
+    Example("pass_used_up", VISITOR, Finding("used", pass_id="v")),
+    Example("right_ended", VISITOR, Finding("match", None, "ended", pass_id="v")),
+    Example("granted", VISITOR, Finding("match", None, "live", pass_id="v")),
+    Example("credential_not_taken", {**VISITOR, "door": GATE}, Finding("match", None, "live")),
+    Example("outside_hours", {**CARD, "outside_hours": True}),
+    Example("passback", {**CARD, "policy": Policy(passback="hard")}, TWICE),
+    Example("granted_passback", CARD, TWICE),
+    Example("way_out", {**CARD, "door": OUT}, Finding("unknown")),
+    Example("way_out", {"door": OUT, "policy": Policy(), "state": "locked"}, Finding("unknown")),
+    Example("way_out", {**CARD, "door": OUT}, Finding("match", ENROLLED, "ended")),
+    Example("granted", {**CARD, "door": OUT}),
+    Example("late", {**CARD, "door": OUT, "timing": "late"}),
+    Example("opened_by_guard", {"credential": "remote", "state": "locked"}, Finding("unknown")),
+    Example("granted_under_duress", PIN, Finding("match", ENROLLED, "live", duress=True)),
+    Example("right_ended", PIN, Finding("match", ENROLLED, "ended", duress=True)),
     Example("granted"),
     Example("granted", CARD),
     Example("granted", CARD, Finding("match", UNWILLING, "live")),  # a card needs no consent to faces
@@ -134,17 +166,22 @@ attempts = st.builds(
         group=st.just("gate"),
         credentials=st.frozensets(st.sampled_from(["face", "card", "pin"])),
         active=st.booleans(),
+        way=st.sampled_from(["in", "in", "out"]),
     ),
     policy=st.builds(
         Policy,
         faces=st.booleans(),
+        passback=st.sampled_from(["soft", "hard"]),
         liveness_waiver_until=st.none() | st.sampled_from([date(2026, 8, 1), date(2026, 10, 1)]),
     ),
-    credential=st.sampled_from(["face", "card"]),
+    credential=st.sampled_from(["face", "card", "pin"]),
     today=st.just(TODAY),
     timing=st.sampled_from(["fresh", "late", "skewed"]),
     resent=st.booleans(),
     liveness=st.sampled_from(["live", "spoof", None]),
+    state=st.sampled_from(["normal", "normal", "released", "locked"]),
+    outside_hours=st.booleans(),
+    too_many=st.booleans(),
 )
 findings = st.builds(
     Finding,
@@ -153,6 +190,8 @@ findings = st.builds(
     ),
     person=st.none() | st.sampled_from([ENROLLED, UNWILLING]),
     right=st.sampled_from(["live", "ended", "not_begun", "none"]),
+    duress=st.booleans(),
+    passback=st.booleans(),
 )
 
 
@@ -160,11 +199,13 @@ findings = st.builds(
 def test_a_door_opens_only_when_nothing_at_all_speaks_against_it(attempt: Attempt, finding: Finding) -> None:
     decision = decide(attempt, finding)
     door, person = attempt.door, finding.person
+    is_live = not attempt.resent and attempt.timing == "fresh"
     may_open = (
         door is not None
-        and door.active
-        and not attempt.resent
-        and attempt.timing == "fresh"
+        and attempt.state != "locked"
+        and not attempt.outside_hours
+        and not attempt.too_many
+        and not (finding.passback and attempt.policy.passback == "hard")
         and attempt.credential in door.credentials
         and door.credentials != {"face"}
         and finding.recognition == "match"
@@ -179,7 +220,12 @@ def test_a_door_opens_only_when_nothing_at_all_speaks_against_it(attempt: Attemp
         may_open = (
             may_open and attempt.policy.faces and verdict and person is not None and person.face_consent
         )
-    assert (decision.cause.outcome == "open") == may_open
+    if door is not None and door.way == "out":
+        may_open = True  # nobody is kept in
+    may_open = may_open and door is not None and door.active
+    if door is not None and attempt.state == "released":
+        may_open = True
+    assert (decision.cause.outcome == "open") == (may_open and is_live)
 
 
 @given(attempts, findings)

@@ -17,6 +17,7 @@ GOOD = [
     path.read_bytes()
     for path in sorted((Path(__file__).resolve().parents[2] / "contracts/native").rglob("good/*.json"))
 ]
+QUIET = [payload for payload in GOOD if b'"fire"' not in payload]  # a fire opens everything, as it should
 DRIVER = NativeDriver("estate")
 LEAVES = st.sampled_from(["event", "status"])
 
@@ -34,7 +35,7 @@ def check(leaf: str, payload: bytes) -> None:
         assert leaf == "event"
         assert 1 <= len(reading.event_id) <= 64
         assert reading.event_id.isprintable() or not reading.event_id.isascii()
-        assert reading.card or reading.templates or reading.images
+        assert reading.card or reading.code or reading.templates or reading.images
         assert all(len(template) == 512 for template in reading.templates)
     elif isinstance(reading, Rejected):
         assert reading.reason
@@ -92,7 +93,7 @@ def test_a_message_with_one_field_of_another_kind_gives_a_value(name: str, value
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(LEAVES, st.binary(max_size=100) | st.sampled_from(GOOD)), max_size=10))
+@given(st.lists(st.tuples(LEAVES, st.binary(max_size=100) | st.sampled_from(QUIET)), max_size=10))
 def test_between_any_other_messages_a_residents_card_still_opens_and_nothing_else_does(
     others: list[tuple[str, bytes]],
 ) -> None:

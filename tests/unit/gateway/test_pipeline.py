@@ -158,7 +158,7 @@ def test_after_a_restart_a_further_frame_of_a_recorded_passage_opens_nothing(sta
 
 
 def test_a_card_after_a_face_that_was_asked_for_one_is_decided_anew(stage: Stage) -> None:
-    stage.event(face("a", 2, track="t"))
+    stage.event(face("a", 2, track="t", last=True))
     stage.event(card("b", track="t"))
     assert stage.cause("a") == "face_unsure"
     assert stage.cause("b") == "granted"

@@ -41,7 +41,9 @@ class Day(RuleBasedStateMachine):
 
     @rule(
         kinds=st.lists(
-            st.sampled_from(["card", "wrong card", "face", "stranger", "unsure", "photograph"]),
+            st.sampled_from(
+                ["card", "wrong card", "face", "stranger", "unsure", "photograph", "pin", "last"]
+            ),
             min_size=1,
             max_size=4,
         ),
@@ -55,6 +57,8 @@ class Day(RuleBasedStateMachine):
             "stranger": lambda event_id: face(event_id, 3),
             "unsure": lambda event_id: face(event_id, 2),
             "photograph": photograph,
+            "pin": lambda event_id: {"id": event_id, "kind": "pin", "pin": "000000"},
+            "last": lambda event_id: face(event_id, 2, last=True),
         }
         self.stage.pass_by(0.5)
         self.stage.take(*(self._new(makers[kind](self._id()), track) for kind in kinds))
