@@ -20,7 +20,7 @@ from backend.registry.tables import door, person
 
 COLUMNS = (
     "estate_id", "record_id", "device_id", "passage", "event_ids", "credential", "device_at", "received_at",
-    "outcome", "cause", "person_id", "resent", "gateway_id", "stored_at",
+    "outcome", "cause", "person_id", "resent", "gateway_id", "stored_at", "pass_id", "face_confirmed",
 )  # fmt: skip
 COPY = f"COPY access_record ({', '.join(COLUMNS)}) FROM STDIN"
 
@@ -203,6 +203,7 @@ def _row(one: AccessRecord, gateway_id: str, now: datetime) -> tuple[object, ...
     return (
         one.estate, one.record_id, one.device, one.passage, one.events, one.credential, one.device_at,
         one.received_at, one.outcome, one.cause, one.person, one.resent, gateway_id, now,
+        one.pass_id, one.face_confirmed,
     )  # fmt: skip
 
 

@@ -46,6 +46,8 @@ access_record = Table(
     Column("resent", Boolean, nullable=False),
     Column("gateway_id", Text, nullable=False),
     Column("stored_at", MOMENT, primary_key=True),
+    Column("pass_id", Uuid),
+    Column("face_confirmed", Boolean),
     Index("access_record_estate_id_received_at_idx", "estate_id", text("received_at DESC")),
     Index(
         "access_record_person_id_idx",
@@ -54,6 +56,31 @@ access_record = Table(
         postgresql_where=text("person_id IS NOT NULL"),
     ),
     postgresql_partition_by="RANGE (stored_at)",
+)
+
+door_order = Table(
+    "door_order",
+    metadata,
+    Column("order_id", Uuid, primary_key=True),
+    Column("estate_id", Text, ForeignKey("estate.estate_id"), nullable=False),
+    Column("device_id", Text, ForeignKey("door.device_id")),
+    Column("action", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("author_name", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("given_at", MOMENT, nullable=False),
+    Column("until_at", MOMENT),
+    Column("ended_at", MOMENT),
+    Column("ended_by", Text),
+    Index("door_order_estate_idx", "estate_id", text("given_at DESC")),
+    Index(
+        "door_order_one_live_idx",
+        "estate_id",
+        "action",
+        text("coalesce(device_id, '*')"),
+        unique=True,
+        postgresql_where=text("ended_at IS NULL AND action IN ('lockdown', 'release')"),
+    ),
 )
 
 device_state = Table(

@@ -42,13 +42,15 @@ class AccessRecord(Wire, frozen=True):
     device: Name
     passage: Passage
     events: Annotated[list[Name], Meta(min_length=1, max_length=64)]
-    credential: Literal["face", "card", "panel"]
+    credential: Literal["face", "card", "pin", "qr", "visitor", "panel", "remote"]
     device_at: Moment
     received_at: Moment
     outcome: Literal["open", "deny", "ask", "none"]
     cause: Annotated[str, Meta(pattern="^[a-z0-9_]{1,64}$")]
     person: UUID | None
     resent: bool
+    pass_id: UUID | None = None  # the visitor's pass it was opened with
+    face_confirmed: bool | None = None  # whether an unsure face before it was that person's
 
 
 class RecordBatch(Wire, frozen=True):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Kind = Literal["estate", "door", "person"]
+Kind = Literal["estate", "door", "person", "pass", "order"]
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +42,15 @@ class EstateDocument(Document, frozen=True):
     liveness_waiver: LivenessWaiver | None
     fpir: float
     panels: PanelsDocument | None = None
+    passback: str = "soft"
+
+
+class OpenHours(Document, frozen=True, rename={"begin": "from", "till": "to"}):
+    """When residents may use a door, on the estate's calendar."""
+
+    days: list[int]
+    begin: str
+    till: str
 
 
 class DoorDocument(Document, frozen=True):
@@ -55,6 +64,7 @@ class DoorDocument(Document, frozen=True):
     way: str
     protocol: str
     active: bool
+    hours: list[OpenHours] | None
 
 
 class RightDocument(Document, frozen=True, rename={"starts_at": "from", "ends_at": "to"}):
@@ -81,6 +91,43 @@ class ErasureDocument(Document, frozen=True):
     ordered_at: datetime
 
 
+class PinDocument(Document, frozen=True):
+    """A PIN of a door group, by its reference under the estate's key."""
+
+    group: str
+    hmac: str
+    duress: bool
+
+
+class QrDocument(Document, frozen=True):
+    """The seed of somebody's QR codes, sealed under the estate's key."""
+
+    id: str
+    sealed: str
+
+
+class PassDocument(Document, frozen=True, rename={"starts_at": "from", "ends_at": "to"}):
+    """A visitor's pass, by the reference of its code."""
+
+    group: str
+    hmac: str
+    starts_at: datetime
+    ends_at: datetime
+    uses_max: int
+
+
+class OrderDocument(Document, frozen=True):
+    """What a guard has ordered; `door` None means all of the estate."""
+
+    order: str
+    action: str
+    author: str
+    reason: str
+    given_at: datetime
+    door: str | None
+    until: datetime | None
+
+
 class PersonDocument(Document, frozen=True, omit_defaults=True):
     """What a person may do in one estate; no name leaves the city side."""
 
@@ -90,3 +137,5 @@ class PersonDocument(Document, frozen=True, omit_defaults=True):
     # To a photograph kept to load door panels with.
     panel_consent: bool = False
     erase: list[ErasureDocument] = []
+    pins: list[PinDocument] = []
+    qr: QrDocument | None = None

@@ -43,6 +43,43 @@ class CardTakenError(ExplainedError):
         )
 
 
+class NoRightError(ExplainedError):
+    """A code was asked for doors that the person may not open."""
+
+    code = "no_right"
+
+    def __init__(self, group_id: str) -> None:
+        self.group_id = group_id
+        super().__init__(
+            "您没有这个门现在的通行权限，不能为它设密码或访客码。请联系物业。",
+            "You have no right for these doors now, so there is no code for them. Please contact the office.",
+        )
+
+
+class TooManyPassesError(ExplainedError):
+    """A host has as many live passes as one may have."""
+
+    code = "too_many_passes"
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        super().__init__(
+            f"您已有 {most} 个有效的访客码，请先取消一个。",
+            f"You have {most} visitors' codes already; cancel one first.",
+        )
+
+
+class ReasonMissingError(ExplainedError):
+    """An order of a door needs its reason."""
+
+    code = "reason_missing"
+
+    def __init__(self, least: int, most: int) -> None:
+        super().__init__(
+            f"请写明原因（{least} 到 {most} 个字）。", f"Please give a reason ({least} to {most} letters)."
+        )
+
+
 class UnitLetError(ExplainedError):
     """A unit that another household has in that time."""
 

@@ -87,6 +87,7 @@ def _write_estate(connection: Connection, one: Estate, master_key: MasterKey, no
         "assessed_on": one.faces.assessed_on,
         "fpir": one.faces.fpir,
         "panel_lease_days": one.panels.roster_lease_days if one.panels and one.panels.match else None,
+        "passback": one.passback,
         "liveness_waiver_until": waiver.until if waiver else None,
         "liveness_waiver_author": waiver.author if waiver else None,
         "liveness_waiver_reason": waiver.reason if waiver else None,
@@ -160,4 +161,9 @@ def _door_values(each: Door) -> dict[str, Any]:
         "way": each.way,
         "protocol": each.protocol,
         "active": each.active,
+        "hours": [
+            {"days": sorted(set(span.days)), "from": span.begin, "to": span.till} for span in each.hours
+        ]
+        if each.hours is not None
+        else None,
     }

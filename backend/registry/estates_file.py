@@ -15,7 +15,7 @@ from estate.config import SettingsError, convert, read_toml
 Name = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,80}$")]
 Id = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
 DeviceId = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
-Credential = Literal["face", "card"]
+Credential = Literal["face", "card", "pin", "qr"]
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -54,6 +54,14 @@ class Building(Entry, frozen=True):
     units_per_floor: Annotated[int, Meta(ge=1, le=99)]
 
 
+class Hours(Entry, frozen=True):
+    """When residents may use a door: ISO weekdays, from when till when; `till` 24:00 is the day's end."""
+
+    days: Annotated[list[Annotated[int, Meta(ge=1, le=7)]], Meta(min_length=1)]
+    begin: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+    till: Annotated[str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
+
+
 class Door(Entry, frozen=True):
     """A door; its id is the device's. Without a group it belongs to its building's."""
 
@@ -66,6 +74,7 @@ class Door(Entry, frozen=True):
     way: Literal["in", "out"] = "in"
     protocol: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,31}$")] = "native"  # a driver of the gateway's
     active: bool = True
+    hours: list[Hours] | None = None
 
     @property
     def group_id(self) -> str:
@@ -83,6 +92,7 @@ class Estate(Entry, frozen=True):
     faces: Faces = Faces()
     liveness_waiver: Waiver | None = None
     panels: Panels | None = None
+    passback: Literal["off", "soft", "hard"] = "soft"  # in twice without going out: told, or refused
     building: list[Building] = []
     door: list[Door] = []
 

@@ -18,12 +18,15 @@ from backend.registry.documents import (
     EstateDocument,
     LivenessWaiver,
     PanelsDocument,
+    OpenHours,
     PersonDocument,
+    PinDocument,
+    QrDocument,
     RightDocument,
 )
 from backend.registry.people_tables import erasure_order
 from backend.registry.rules import ENDED_RIGHT_SHOWN
-from backend.registry.tables import card, consent, consent_notice, door, door_right, estate
+from backend.registry.tables import card, consent, consent_notice, door, door_right, estate, pin, qr_seed
 
 OPEN_DOORS = "open_doors"  # the consent purpose without which no face is kept
 PANEL_PHOTOGRAPH = "panel_photograph"  # a photograph kept in the estate's vault to load door panels with
@@ -41,6 +44,7 @@ def estate_document(connection: Connection, estate_id: str) -> EstateDocument:
         liveness_waiver=_waiver(row),
         fpir=row.fpir,
         panels=PanelsDocument(roster_lease_days=row.panel_lease_days) if row.panel_lease_days else None,
+        passback=row.passback,
     )
 
 
@@ -57,6 +61,9 @@ def door_documents(connection: Connection, estate_id: str) -> dict[str, DoorDocu
             way=row.way,
             protocol=row.protocol,
             active=row.active,
+            hours=[OpenHours(days=one["days"], begin=one["from"], till=one["to"]) for one in row.hours]
+            if row.hours is not None
+            else None,
         )
         for row in rows
     }
@@ -70,6 +77,7 @@ def person_documents(
     rights = _rights(connection, people, now)
     cards = _cards(connection, people)
     orders = _orders(connection, people)
+    pins, seeds = _pins(connection, people), _qr_seeds(connection, people)
     consenting = consenting_persons(connection, people, now)
     panels = consenting_persons(connection, people, now, PANEL_PHOTOGRAPH) & consenting
     return {
@@ -79,6 +87,8 @@ def person_documents(
             face_consent=person_id in consenting,
             panel_consent=person_id in panels,
             erase=orders.get((estate_id, person_id), []),
+            pins=pins.get((estate_id, person_id), []),
+            qr=seeds.get((estate_id, person_id)),
         )
         for estate_id, person_id in rights.keys() | orders.keys()
     }
@@ -146,6 +156,23 @@ def _orders(connection: Connection, people: list[UUID]) -> dict[tuple[str, UUID]
             )
         )
     return orders
+def _pins(connection: Connection, people: list[UUID]) -> dict[tuple[str, UUID], list[PinDocument]]:
+    rows = connection.execute(
+        select(pin).where(among(pin.c.person_id, people), pin.c.ended_at.is_(None)).order_by(pin.c.hmac)
+    )
+    held: defaultdict[tuple[str, UUID], list[PinDocument]] = defaultdict(list)
+    for row in rows:
+        document = PinDocument(group=row.group_id, hmac=row.hmac, duress=row.duress)
+        held[(row.estate_id, row.person_id)].append(document)
+    return held
+
+
+def _qr_seeds(connection: Connection, people: list[UUID]) -> dict[tuple[str, UUID], QrDocument]:
+    live = select(qr_seed).where(among(qr_seed.c.person_id, people), qr_seed.c.ended_at.is_(None))
+    return {
+        (row.estate_id, row.person_id): QrDocument(id=row.qr_id, sealed=row.sealed)
+        for row in connection.execute(live)
+    }
 
 
 def _waiver(row: Row[Any]) -> LivenessWaiver | None:

@@ -81,6 +81,14 @@ def publish_estate(connection: Connection, estate_id: str) -> None:
     _write(connection, wanted)
 
 
+def publish_one(
+    connection: Connection, estate_id: str, kind: Kind, item_id: str, document: Document | None
+) -> None:
+    """Publish one item of an estate, or (None) that it is gone; call it after the change."""
+    lock_rosters(connection, [estate_id])
+    _write(connection, {(estate_id, kind, item_id): document})
+
+
 def feed(connection: Connection, estate_id: str, since: int, limit: int) -> FeedPage:
     """The changes after version `since`, at most `limit`.
 

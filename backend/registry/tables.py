@@ -38,6 +38,7 @@ estate = Table(
     Column("fpir", Float(53), nullable=False),
     Column("hmac_key_sealed", LargeBinary, nullable=False),
     Column("created_at", MOMENT, nullable=False),
+    Column("passback", Text, nullable=False, server_default="soft"),
 )
 
 building = Table(
@@ -82,6 +83,7 @@ door = Table(
     Column("way", Text, nullable=False),
     Column("protocol", Text, nullable=False),
     Column("active", Boolean, nullable=False),
+    Column("hours", JSONB(none_as_null=True)),
     ForeignKeyConstraint(["estate_id", "group_id"], ["door_group.estate_id", "door_group.group_id"]),
     ForeignKeyConstraint(["estate_id", "building_id"], ["building.estate_id", "building.building_id"]),
 )
@@ -155,6 +157,65 @@ card = Table(
     Column("issued_at", MOMENT, nullable=False),
     Column("ended_at", MOMENT),
     Index("card_one_holder_idx", "estate_id", "hmac", unique=True, postgresql_where=text("ended_at IS NULL")),
+)
+
+pin = Table(
+    "pin",
+    metadata,
+    Column("pin_id", Uuid, primary_key=True),
+    Column("estate_id", Text, nullable=False),
+    Column("group_id", Text, nullable=False),
+    Column("person_id", Uuid, ForeignKey("person.person_id"), nullable=False),
+    Column("hmac", Text, nullable=False),
+    Column("duress", Boolean, nullable=False),
+    Column("issued_at", MOMENT, nullable=False),
+    Column("ended_at", MOMENT),
+    ForeignKeyConstraint(["estate_id", "group_id"], ["door_group.estate_id", "door_group.group_id"]),
+    Index("pin_one_holder_idx", "estate_id", "hmac", unique=True, postgresql_where=text("ended_at IS NULL")),
+    Index("pin_person_id_idx", "person_id", postgresql_where=text("ended_at IS NULL")),
+)
+
+qr_seed = Table(
+    "qr_seed",
+    metadata,
+    Column("qr_id", Text, primary_key=True),
+    Column("estate_id", Text, ForeignKey("estate.estate_id"), nullable=False),
+    Column("person_id", Uuid, ForeignKey("person.person_id"), nullable=False),
+    Column("sealed", Text, nullable=False),
+    Column("created_at", MOMENT, nullable=False),
+    Column("ended_at", MOMENT),
+    Index(
+        "qr_seed_one_live_idx",
+        "estate_id",
+        "person_id",
+        unique=True,
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+)
+
+visitor_pass = Table(
+    "visitor_pass",
+    metadata,
+    Column("pass_id", Uuid, primary_key=True),
+    Column("estate_id", Text, nullable=False),
+    Column("group_id", Text, nullable=False),
+    Column("hmac", Text, nullable=False),
+    Column("host_id", Uuid, ForeignKey("person.person_id")),
+    Column("made_by", Text, nullable=False),
+    Column("starts_at", MOMENT, nullable=False),
+    Column("ends_at", MOMENT, nullable=False),
+    Column("uses_max", Integer, nullable=False),
+    Column("made_at", MOMENT, nullable=False),
+    Column("ended_at", MOMENT),
+    ForeignKeyConstraint(["estate_id", "group_id"], ["door_group.estate_id", "door_group.group_id"]),
+    Index(
+        "visitor_pass_one_code_idx",
+        "estate_id",
+        "hmac",
+        unique=True,
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+    Index("visitor_pass_host_idx", "host_id", text("made_at DESC")),
 )
 
 consent_notice = Table(

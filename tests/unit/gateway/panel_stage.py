@@ -14,13 +14,16 @@ from gateway.alarms import AlarmBook
 from gateway.answers import Outbox
 from gateway.cases import DoorRules, Joiners
 from gateway.clock import GatewayClock
+from gateway.codes import Guesses, GuessLimits
 from gateway.counters import Counters
 from gateway.devices import DeviceBook
+from gateway.door_orders import DoorOrders
 from gateway.drivers import Address, DriverContext
 from gateway.drivers.choice import Drivers
 from gateway.drivers.commands import Command
 from gateway.drivers.mqtt_face import MqttFaceDriver
 from gateway.drivers.native import NativeDriver
+from gateway.finding import Finder
 from gateway.intake import Intake
 from gateway.panels.care import DeviceCare
 from gateway.panels.desk import PanelDesk
@@ -31,6 +34,7 @@ from gateway.pipeline import Pipeline
 from gateway.recents import Recents, Seen
 from gateway.records import AccessRecord, keys_of
 from gateway.roster import EstateRoster, RosterBook
+from gateway.tracks import Tracks
 from simulators.panels.panel import Panel, make_panel
 from simulators.panels.words import Quirk
 from tests.unit.gateway.stage import Darkroom, Disk, NamedFaces, PaperJournal, item
@@ -124,9 +128,12 @@ class PanelStage:
             self._differs,
         )
         self.care = DeviceCare(self._command, self.devices, rosters, self.alarms, self.counters, self.desk)
+        tracks, faces = Tracks(), NamedFaces()
+        now_s, city_now_s = self.clock.now_s, self.clock.city_now_s
+        orders = DoorOrders(rosters, now_s, city_now_s, lambda *_: True, lambda _: None, {})
         intake = Intake(
             drivers, rosters, self.devices, self.recents, self.clock, rules, out, joiners, self.counters,
-            self.care,
+            tracks, orders, lambda: self.monotonic_s, self.care,
         )  # fmt: skip
         self.darkroom = Darkroom()
         self.pipeline = Pipeline(
@@ -134,9 +141,11 @@ class PanelStage:
             out=out,
             joiners=joiners,
             recents=self.recents,
-            faces=NamedFaces(),
+            faces=faces,
+            finder=Finder({}, faces, Guesses(GuessLimits()), {}, self.alarms.sound),
+            tracks=tracks,
+            open_door=lambda *_: None,
             photographs=self.darkroom,
-            card_keys={},
             journal=self.journal,
             rules=rules,
             counters=self.counters,

@@ -6,7 +6,7 @@ import json
 import random
 from pathlib import Path
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from gateway.drivers import DeviceSign, DoorEvent, Rejected
@@ -17,7 +17,6 @@ GOOD = [
     path.read_bytes()
     for path in sorted((Path(__file__).resolve().parents[2] / "contracts/native").rglob("good/*.json"))
 ]
-QUIET = [payload for payload in GOOD if b'"fire"' not in payload]  # a fire opens everything, as it should
 DRIVER = NativeDriver("estate")
 LEAVES = st.sampled_from(["event", "status"])
 
@@ -93,10 +92,11 @@ def test_a_message_with_one_field_of_another_kind_gives_a_value(name: str, value
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(LEAVES, st.binary(max_size=100) | st.sampled_from(QUIET)), max_size=10))
+@given(st.lists(st.tuples(LEAVES, st.binary(max_size=100) | st.sampled_from(GOOD)), max_size=10))
 def test_between_any_other_messages_a_residents_card_still_opens_and_nothing_else_does(
     others: list[tuple[str, bytes]],
 ) -> None:
+    assume(not any(b"fire" in payload for _, payload in others))  # that opens everything, as it should
     stage = Stage()
     stage.pass_by(60)
     half = len(others) // 2
