@@ -171,13 +171,7 @@ def assemble(
         monotonic=time.monotonic,
     )
 
-    def on_fire(where: Address, burns: bool) -> None:
-        if burns:
-            alarms.sound(where, "fire", clock.now_s())
-        else:
-            alarms.clear_all(where.estate, "fire", clock.now_s())
-
-    orders.on_open, orders.on_fire = pipeline.open_by_order, on_fire
+    orders.on_open, orders.on_fire = pipeline.open_by_order, _fire_alarm(alarms, clock)
     rosters.on_applied.append(orders.applied)
 
     def written(done: list[Group]) -> None:
@@ -264,6 +258,16 @@ def _drivers(settings: Settings, rosters: RosterBook, opening: Callable[[Address
         except (TypeError, ValueError) as error:
             raise SettingsError("gateway.toml", f"drivers.{name}", str(error)) from error
     return Drivers(made, rosters.protocol_of, opening)
+
+
+def _fire_alarm(alarms: AlarmBook, clock: GatewayClock) -> Callable[[Address, bool], None]:
+    def tell(where: Address, burns: bool) -> None:
+        if burns:
+            alarms.sound(where, "fire", clock.now_s())
+        else:
+            alarms.clear_all(where.estate, "fire", clock.now_s())
+
+    return tell
 
 
 def _sender(drivers: Drivers, broker: Broker) -> Callable[[Address, Command], bool]:

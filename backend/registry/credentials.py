@@ -188,9 +188,9 @@ def open_groups(connection: Connection, person_id: UUID, now: datetime) -> list[
     for row in rows:
         place = (row.estate_id, row.group_id)
         before = found.get(place)
-        names = (before.name_zh, before.name_en) if before else (row.name_zh, row.name_en)
+        name_zh, name_en = (before.name_zh, before.name_en) if before else (row.name_zh, row.name_en)
         taken = frozenset(row.credentials) | (before.credentials if before else frozenset())
-        found[place] = OpenGroup(row.estate_id, row.group_id, *names, taken)
+        found[place] = OpenGroup(row.estate_id, row.group_id, name_zh, name_en, taken)
     return list(found.values())
 
 

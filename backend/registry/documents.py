@@ -53,7 +53,7 @@ class OpenHours(Document, frozen=True, rename={"begin": "from", "till": "to"}):
     till: str
 
 
-class DoorDocument(Document, frozen=True):
+class DoorDocument(Document, frozen=True, omit_defaults=True):
     """A door; its id is the device's."""
 
     name_zh: str
@@ -64,7 +64,7 @@ class DoorDocument(Document, frozen=True):
     way: str
     protocol: str
     active: bool
-    hours: list[OpenHours] | None
+    hours: list[OpenHours] | None = None
 
 
 class RightDocument(Document, frozen=True, rename={"starts_at": "from", "ends_at": "to"}):

@@ -33,6 +33,9 @@ def upgrade() -> None:
             " made_at, ended_at)",
         ),
         guards.grant("door_order", app=f"{ADD}, UPDATE (ended_at, ended_by)"),
+        f"GRANT UPDATE (passback) ON estate TO {guards.APP};",
+        f"GRANT SELECT (passback) ON estate TO {guards.READER};",
+        f"GRANT UPDATE (hours) ON door TO {guards.APP};",
     )
 
 
