@@ -87,9 +87,8 @@ def assemble(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     loop, counters, rules = Loop(), Counters(), settings.rules
     recents, devices, yardstick = Recents(), DeviceBook(), face_yardstick(settings)
-    alarms = AlarmBook(lambda: str(uuid.uuid4()))
 
-    roster_store = RosterStore(folder / ROSTER_FILE)
+    alarms, roster_store = AlarmBook(lambda: str(uuid.uuid4())), RosterStore(folder / ROSTER_FILE)
     estates = settings.gateway.estates
     rosters = RosterBook((roster_store.load(estate) for estate in estates), _kept_keys(vault, estates))
     galleries = Galleries(rosters.estates, yardstick.encoder)
@@ -108,7 +107,7 @@ def assemble(
         settings, rosters, lambda address, message_id: care.opened(address, message_id, clock.now_s())
     )
     broker = Broker(address, driver.filters(estates), loop, lambda: datetime.now(UTC))
-    joiners = Joiners()
+    joiners, tracks = Joiners(), Tracks()
     out = Outbox(driver, broker.publish, rules.open_within_ms, counters)
     send = _sender(driver, broker)
     room = make_room(
@@ -129,7 +128,6 @@ def assemble(
     def keep_fires(fires: Mapping[str, Fire]) -> None:
         service.keep_fires(fires)
 
-    tracks = Tracks()
     orders = DoorOrders(
         rosters.estates,
         clock.now_s,

@@ -15,7 +15,8 @@ import structlog
 
 from gateway.backend_client import BackendClient
 from gateway.erasure import ErasureCertificate
-from gateway.roster import ErasureOrder, EstateRoster
+from gateway.roster import EstateRoster
+from gateway.roster_documents import ErasureOrder
 from gateway.uplink import Link
 
 LOOK_EVERY_S = 0.5

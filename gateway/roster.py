@@ -18,8 +18,7 @@ from msgspec import Struct
 from gateway.codes import UsedCodes, open_seed, pin_reference, read_qr, visitor_reference
 from gateway.decision import Door, Finding, Person, Policy, RightState, right_at
 from gateway.drivers import Address
-from gateway.roster_documents import DOOR, ESTATE, ORDER, PASS, PERSON, Waiver, hours_of
-from gateway.roster_documents import ErasureOrder as ErasureOrder
+from gateway.roster_documents import DOOR, ESTATE, ORDER, PASS, PERSON, ErasureOrder, Waiver, hours_of
 
 # More changes than this between two looks cost as much as looking at everybody.
 CHANGES_REMEMBERED = 1_000

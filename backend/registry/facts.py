@@ -156,6 +156,8 @@ def _orders(connection: Connection, people: list[UUID]) -> dict[tuple[str, UUID]
             )
         )
     return orders
+
+
 def _pins(connection: Connection, people: list[UUID]) -> dict[tuple[str, UUID], list[PinDocument]]:
     rows = connection.execute(
         select(pin).where(among(pin.c.person_id, people), pin.c.ended_at.is_(None)).order_by(pin.c.hmac)
