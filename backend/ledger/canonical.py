@@ -8,9 +8,8 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 
+from backend.ledger.chain import FIRST_BEFORE
 from backend.ledger.service import EntryView
-
-FIRST_BEFORE = bytes(32)
 
 
 def field(value: object) -> str:

@@ -16,7 +16,7 @@ import psycopg
 import structlog
 from sqlalchemy import Connection, text
 
-AT_ONCE = 2_000
+AT_ONCE = 5_000
 LOOK_EVERY_S = 0.25
 
 log = structlog.get_logger()

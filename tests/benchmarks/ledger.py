@@ -1,14 +1,21 @@
-"""`ledger.entries_8`: one entry a commit through the ledger service, eight connections over eight books."""
+"""The books under load, with the worker's sealer running: only what is sealed counts.
+
+`ledger.entries_8`: one entry a commit, eight connections over eight books. `ledger.entries_8_one_book`: the
+same on one book, against one bare connection. `ledger.entries_batched`: a hundred entries a commit.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.synchronize
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from multiprocessing.queues import Queue
 from pathlib import Path
+from statistics import median, quantiles
 
 import psycopg
 from sqlalchemy import insert
@@ -19,18 +26,46 @@ from backend.db.migrate import bootstrap, migrate
 from backend.ledger import service
 from backend.ledger.books import open_books
 from backend.ledger.rules import Line, NewEntry
+from backend.ledger.sealing import Sealer
 from backend.registry.tables import estate
 from estate.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks.figures import Figure, figure
-from tests.benchmarks.ledger_floor import FLOOR_TABLES, bare_insert, bare_parameters
+from tests.benchmarks.ledger_floor import (
+    FLOOR_TABLES,
+    bare_insert,
+    bare_insert_many,
+    bare_parameters,
+    bare_parameters_of_many,
+)
 
 CONNECTIONS = 8
+BATCH = 100
 ROUNDS = 4
 SECONDS = 3.0
+SEALED_WITHIN_S = 60
 DATABASE = "bench"
 TODAY = date(2026, 11, 23)
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
-Post = Callable[[NewEntry], object]
+Post = Callable[[Sequence[NewEntry]], object]
+Way = Callable[[str, Callable[[Post], None]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How entries arrive: from so many connections, over one book or one each, so many a commit."""
+
+    connections: int = CONNECTIONS
+    one_book: bool = False
+    batch: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a round gave: entries a second, each commit's ms, how long an entry at most had no seal."""
+
+    rate: float
+    commit_ms: tuple[float, ...]
+    tail_s_max: float
 
 
 def measure(folder: Path) -> Iterator[Figure]:
@@ -38,19 +73,44 @@ def measure(folder: Path) -> Iterator[Figure]:
     folder.chmod(0o711)
     with EmbeddedPostgres(folder / "postgres") as server:
         app_url = _prepare(server)
-        superuser_url = server.dsn(DATABASE)
-        ours = bare = 0.0
-        for _ in range(ROUNDS):
-            ours += _rate(_guarded, app_url)
-            bare += _rate(_bare, superuser_url)
-        yield figure(
-            "ledger.entries_8",
-            ours / ROUNDS,
-            "entries/s",
-            bare / ROUNDS,
-            f"{CONNECTIONS} processes, each a connection and a book, 2 postings an entry, 1 entry a commit, "
-            f"{ROUNDS} rounds of {SECONDS:.0f} s; floor: the same rows by bare SQL without guards",
+        bare_url = server.dsn(DATABASE)
+        yield from _compare(
+            "ledger.entries_8", app_url, bare_url, Load(), Load(), "8 processes, each a connection and a book"
         )
+        yield from _compare(
+            "ledger.entries_8_one_book",
+            app_url,
+            bare_url,
+            Load(one_book=True),
+            Load(connections=1),
+            "8 processes on one book; floor: one connection",
+        )
+        yield from _compare(
+            "ledger.entries_batched",
+            app_url,
+            bare_url,
+            Load(batch=BATCH),
+            Load(batch=BATCH),
+            f"8 processes, each a book, {BATCH} entries a commit",
+        )
+
+
+def _compare(
+    name: str, app_url: str, bare_url: str, load: Load, bare_load: Load, words: str
+) -> Iterator[Figure]:
+    ours, bare = [], []
+    for _ in range(ROUNDS):
+        ours.append(_sealed_rate(app_url, load))
+        bare.append(_rate(_bare, bare_url, bare_load).rate)
+    late_s = max(one.tail_s_max for one in ours)
+    said = (
+        f"{words}, 2 postings an entry, all sealed, the latest after {late_s:.2f} s;"
+        f" {ROUNDS} rounds of {SECONDS:.0f} s; floor: the same rows by bare SQL without guards or seals"
+    )
+    yield figure(name, _mean([one.rate for one in ours]), "entries/s", _mean(bare), said)
+    commits = [ms for one in ours for ms in one.commit_ms]
+    yield figure(f"{name}_p50", median(commits), "ms", None, f"of one commit; {words}")
+    yield figure(f"{name}_p99", quantiles(commits, n=100)[98], "ms", None, f"of one commit; {words}")
 
 
 def _prepare(server: EmbeddedPostgres) -> str:
@@ -95,46 +155,108 @@ def _entry(book_id: str, key: str) -> NewEntry:
 def _guarded(url: str, run: Callable[[Post], None]) -> None:
     engine = make_single_engine(url)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        run(lambda entry: service.post(connection, [entry]))
+        run(partial(service.post, connection))
 
 
 def _bare(url: str, run: Callable[[Post], None]) -> None:
-    statement = bare_insert(2)
+    one, many = bare_insert(2), bare_insert_many()
     with psycopg.connect(url, autocommit=True) as connection:
-        run(lambda entry: connection.execute(statement, bare_parameters(entry)))  # type: ignore[arg-type]
+
+        def post(entries: Sequence[NewEntry]) -> None:
+            if len(entries) == 1:
+                connection.execute(one, bare_parameters(entries[0]))  # type: ignore[arg-type]
+            else:
+                connection.execute(many, bare_parameters_of_many(entries))  # type: ignore[arg-type]
+
+        run(post)
 
 
-def _rate(way: Callable[[str, Callable[[Post], None]], None], url: str) -> float:
-    """Entries committed a second by all connections together."""
+def _sealed_rate(url: str, load: Load) -> Outcome:
+    """As `_rate`, with the sealer in a process of its own; the clock stops when everything is sealed."""
     context = multiprocessing.get_context("spawn")
-    start, counts = context.Barrier(CONNECTIONS), context.Queue()
+    stop = context.Event()
+    sealer = context.Process(target=_seal, args=(url, stop))
+    sealer.start()
+    try:
+        return _rate(_guarded, url, load, sealed_url=url)
+    finally:
+        stop.set()
+        sealer.join()
+
+
+def _seal(url: str, stop: multiprocessing.synchronize.Event) -> None:
+    sealer = Sealer(lambda: connect(url, autocommit=True))
+    sealer.start()
+    stop.wait()
+    sealer.stop()
+
+
+def _rate(way: Way, url: str, load: Load, sealed_url: str | None = None) -> Outcome:
+    """Entries a second by all connections together; with `sealed_url`, those that have their seal."""
+    context = multiprocessing.get_context("spawn")
+    start, results = context.Barrier(load.connections + 1), context.Queue()
+    prefix = str(time.time_ns())
     workers = [
-        context.Process(target=_work, args=(way, url, _book(index), start, counts))
-        for index in range(CONNECTIONS)
+        context.Process(target=_work, args=(way, url, index, load, prefix, start, results))
+        for index in range(load.connections)
     ]
     for worker in workers:
         worker.start()
-    total = sum(counts.get(timeout=60 + SECONDS) for _ in workers)
+    start.wait(60)
+    started_s, tail_s = time.perf_counter(), 0.0
+    if sealed_url is not None:
+        with connect(sealed_url, autocommit=True) as connection:
+            tail_s = _wait_sealed(connection, started_s)
+    passed_s = time.perf_counter() - started_s
+    found = [results.get(timeout=60 + SECONDS) for _ in workers]
     for worker in workers:
         worker.join()
-    return total
+    if sealed_url is None:
+        passed_s = max(took_s for _, took_s, _ in found)
+    entries = sum(count for count, _, _ in found)
+    return Outcome(entries / passed_s, tuple(ms for _, _, times in found for ms in times), tail_s)
+
+
+def _wait_sealed(connection: psycopg.Connection[tuple[object, ...]], started_s: float) -> float:
+    """Wait until writers have ended and nothing is left; how long something at most waited for its seal."""
+    first_s, waiting, longest_s = 0.0, None, 0.0
+    while (now_s := time.perf_counter()) - started_s < SECONDS + SEALED_WITHIN_S:
+        row = connection.execute("SELECT min(entry_id) FROM unsealed_entries()").fetchone()
+        oldest = row[0] if row else None
+        if oldest is None and now_s - started_s > SECONDS + 0.1:
+            return longest_s
+        if oldest != waiting:
+            first_s, waiting = now_s, oldest
+        elif oldest is not None:
+            longest_s = max(longest_s, now_s - first_s)
+        time.sleep(0.05)
+    raise TimeoutError("the sealer does not keep up")
 
 
 def _work(
-    way: Callable[[str, Callable[[Post], None]], None],
+    way: Way,
     url: str,
-    book_id: str,
+    index: int,
+    load: Load,
+    prefix: str,
     start: multiprocessing.synchronize.Barrier,
-    counts: Queue[float],
+    results: Queue[tuple[int, float, list[float]]],
 ) -> None:
+    book_id = _book(0 if load.one_book else index)
+
     def run(post: Post) -> None:
-        prefix = time.time_ns()
-        post(_entry(book_id, f"{prefix}-warm"))
+        post([_entry(book_id, f"{prefix}-{index}-warm")])
         start.wait(60)
-        number, started_s = 0, time.perf_counter()
-        while (passed_s := time.perf_counter() - started_s) < SECONDS:
-            post(_entry(book_id, f"{prefix}-{number}"))
-            number += 1
-        counts.put(number / passed_s)
+        number, times, started_s = 0, [], time.perf_counter()
+        while (begun_s := time.perf_counter()) - started_s < SECONDS:
+            keys = range(number, number + load.batch)
+            post([_entry(book_id, f"{prefix}-{index}-{key}") for key in keys])
+            number += load.batch
+            times.append((time.perf_counter() - begun_s) * 1000)
+        results.put((number, time.perf_counter() - started_s, times))
 
     way(url, run)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

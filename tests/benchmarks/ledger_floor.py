@@ -9,10 +9,11 @@ SQLAlchemy, with the same entries on the same server.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from backend.ledger.rules import NewEntry
-from backend.ledger.statements import insert_one, parameters_of_one
+from backend.ledger.statements import INSERT_MANY, insert_one, parameters_of_many, parameters_of_one
 
 FLOOR_TABLES = """
 CREATE SCHEMA ledger_floor;
@@ -27,13 +28,25 @@ DROP INDEX ledger_floor.posting_household_id_entry_id_idx;
 
 def bare_insert(line_count: int) -> str:
     """SQL that adds one entry of `line_count` lines to the floor's tables; no schema search is needed."""
-    return (
-        insert_one(line_count)
-        .replace("INSERT INTO journal_entry", "INSERT INTO ledger_floor.journal_entry")
-        .replace("INSERT INTO posting", "INSERT INTO ledger_floor.posting")
-    )
+    return _bare(insert_one(line_count))
+
+
+def bare_insert_many() -> str:
+    """The same for any number of entries."""
+    return _bare(INSERT_MANY)
 
 
 def bare_parameters(entry: NewEntry) -> tuple[Any, ...]:
     """The values of `bare_insert`."""
     return parameters_of_one(entry)
+
+
+def bare_parameters_of_many(entries: Sequence[NewEntry]) -> tuple[Any, ...]:
+    """The values of `bare_insert_many`."""
+    return parameters_of_many(entries)
+
+
+def _bare(statement: str) -> str:
+    return statement.replace("INSERT INTO journal_entry", "INSERT INTO ledger_floor.journal_entry").replace(
+        "INSERT INTO posting", "INSERT INTO ledger_floor.posting"
+    )

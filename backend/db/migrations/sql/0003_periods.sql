@@ -73,7 +73,7 @@ ALTER TABLE period_change ENABLE ALWAYS TRIGGER period_change_is_sound;
 CREATE OR REPLACE FUNCTION journal_entry_is_whole() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     odd record;
-    written text;
+    written record;
 BEGIN
     -- A snapshot that is older than a lock would not see it.
     IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -81,9 +81,15 @@ BEGIN
             USING ERRCODE = 'invalid_transaction_state', CONSTRAINT = 'journal_entry_sees_locks',
                   TABLE = 'journal_entry';
     END IF;
-    -- Held until the end of the transaction: a month that is being locked waits for it, or it for the lock.
-    FOR written IN SELECT DISTINCT book_id FROM added ORDER BY book_id LOOP
-        PERFORM pg_advisory_xact_lock_shared(7205224, hashtext(written));
+    FOR written IN SELECT book_id, min(effective_on) AS first_on FROM added GROUP BY book_id ORDER BY book_id LOOP
+        -- Held until the end of the transaction: a lock of a month waits for it, or it for the lock.
+        PERFORM pg_advisory_xact_lock_shared(7205224, hashtext(written.book_id));
+        IF written.first_on < public.period_open_from(written.book_id) THEN
+            RAISE EXCEPTION 'book % is locked before %: an entry counts for %', written.book_id,
+                public.period_open_from(written.book_id), written.first_on
+                USING ERRCODE = 'restrict_violation', CONSTRAINT = 'journal_entry_period_is_open',
+                      TABLE = 'journal_entry';
+        END IF;
     END LOOP;
     FOR odd IN
         SELECT entry_id, book_id, event_kind, event_key, effective_on, posted_at, posted_xid, reverses_entry_id,
@@ -94,7 +100,7 @@ BEGIN
         WHERE (SELECT true FROM public.posting WHERE entry_id = added.entry_id AND line_no = 1) IS NULL
            OR (SELECT true FROM public.book WHERE book_id = added.book_id) IS NULL
            OR reverses_entry_id IS NOT NULL OR reason IS NOT NULL
-           OR effective_on < public.period_open_from(book_id) OR effective_on > '9999-12-31'
+           OR effective_on > '9999-12-31'
            OR effective_on < '1900-01-01' OR NOT isfinite(posted_at) OR posted_xid <> pg_current_xact_id()
            OR event_kind IN ('manual', 'write_off', 'waiver')
     LOOP
@@ -110,11 +116,6 @@ BEGIN
            OR odd.posted_xid <> pg_current_xact_id() THEN
             RAISE EXCEPTION 'entry % has a day, a moment or a transaction that is none', odd.entry_id
                 USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_entry_is_of_this_world',
-                      TABLE = 'journal_entry';
-        ELSIF odd.effective_on < public.period_open_from(odd.book_id) THEN
-            RAISE EXCEPTION 'book % is locked before %: entry % counts for %', odd.book_id,
-                public.period_open_from(odd.book_id), odd.entry_id, odd.effective_on
-                USING ERRCODE = 'restrict_violation', CONSTRAINT = 'journal_entry_period_is_open',
                       TABLE = 'journal_entry';
         ELSIF (odd.reverses_entry_id IS NULL) <> (coalesce(odd.reason, '') = '') OR odd.reason = '' THEN
             RAISE EXCEPTION 'entry %: a reversal has a reason, and nothing else has one', odd.entry_id
