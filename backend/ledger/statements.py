@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from backend.db.arrays import array_text
 from backend.ledger.rules import NewEntry
 
 ENTRY_COLUMNS = {
@@ -95,8 +96,8 @@ def parameters_of_many(entries: Sequence[NewEntry]) -> tuple[Any, ...]:
         for number, line in enumerate(_lines(entry), start=1)
     ]
     return (
-        *(list(column) for column in zip(*heads, strict=True)),
-        *(list(c) for c in zip(*lines, strict=True)),
+        *(array_text(column) for column in zip(*heads, strict=True)),
+        *(array_text(column) for column in zip(*lines, strict=True)),
     )
 
 

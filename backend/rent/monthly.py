@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from uuid import UUID, uuid4
 
@@ -100,26 +102,58 @@ def run_month(
         books.open_books(connection, now)
         already = charged_count(connection, estates, month)
         prices = read_prices(connection)
-    charged = nothing_due = unpriced = amount_fen = prepaid_fen = 0
+    principal_id = principal.principal_id if principal else None
+    result = RunResult(month, 0, already, 0, 0, 0, 0)
+
+    def charge(one: str, tenancies: Sequence[Tenancy]) -> tuple[Batch, list[NewCharge]]:
+        with _begin(where) as connection:
+            batch = Batch(connection, one, month, principal_id, now, rules, prices)
+            return batch, batch.charge(tenancies)
+
+    # The server works on one batch while the next one is computed here.
+    side_by_side = 1 if isinstance(where, Connection) else rules.connections
+    with ThreadPoolExecutor(side_by_side, thread_name_prefix="rent-run") as pool:
+        waiting: deque[Future[tuple[Batch, list[NewCharge]]]] = deque()
+        try:
+            for one, tenancies in _batches(where, estates, month, rules.batch_size):
+                waiting.append(pool.submit(charge, one, tenancies))
+                if len(waiting) > side_by_side or isinstance(where, Connection):
+                    result = _add(result, *waiting.popleft().result(), progress)
+            while waiting:
+                result = _add(result, *waiting.popleft().result(), progress)
+        finally:
+            for one_waiting in waiting:
+                one_waiting.cancel()
+    return result
+
+
+def _batches(
+    where: Engine | Connection, estates: Sequence[str], month: date, size: int
+) -> Iterator[tuple[str, list[Tenancy]]]:
+    """Estate by estate, the tenancies that are to be charged, in the order of their ids."""
     for one in estates:
         after: UUID | None = None
         while True:
             with _begin(where) as connection:
-                tenancies = next_tenancies(connection, one, month, after, rules.batch_size)
-                if not tenancies:
-                    break
-                batch = Batch(
-                    connection, one, month, principal.principal_id if principal else None, now, rules, prices
-                )
-                made = batch.charge(tenancies)
+                tenancies = next_tenancies(connection, one, month, after, size)
+            if not tenancies:
+                break
             after = tenancies[-1].tenancy_id
-            charged += len(made)
-            amount_fen += sum(charge.amount_fen for charge in made)
-            nothing_due += batch.nothing_due
-            unpriced += batch.unpriced
-            prepaid_fen += batch.prepaid_used_fen
-            progress(len(tenancies))
-    return RunResult(month, charged, already, nothing_due, unpriced, amount_fen, prepaid_fen)
+            yield one, tenancies
+
+
+def _add(
+    result: RunResult, batch: Batch, made: Sequence[NewCharge], progress: Callable[[int], None]
+) -> RunResult:
+    progress(len(made) + batch.nothing_due + batch.unpriced)
+    return replace(
+        result,
+        charged=result.charged + len(made),
+        nothing_due=result.nothing_due + batch.nothing_due,
+        unpriced=result.unpriced + batch.unpriced,
+        amount_fen=result.amount_fen + sum(charge.amount_fen for charge in made),
+        prepaid_used_fen=result.prepaid_used_fen + batch.prepaid_used_fen,
+    )
 
 
 def plan_charges(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 
 from backend.rent.errors import MonthError
@@ -100,6 +101,7 @@ def read_month(text: str) -> date:
         raise MonthError(text) from None
 
 
+@lru_cache(maxsize=1024)
 def next_month(month: date) -> date:
     """The first day of the month behind it."""
     return (month.replace(day=1) + timedelta(days=32)).replace(day=1)
@@ -111,7 +113,10 @@ def share_of_month(monthly_fen: int, month: date, from_on: date, to_on: date) ->
     Each day boundary has its share of the month, rounded half up, and a part is the difference of its two
     boundaries. So the parts of any division of the month add up to `monthly_fen`.
     """
-    days = (next_month(month) - month).days
+    end = next_month(month)
+    if from_on == month and to_on == end:
+        return monthly_fen
+    days = (end - month).days
 
     def until(day: date) -> int:
         passed = (day - month).days

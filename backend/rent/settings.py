@@ -33,6 +33,8 @@ class RentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     due_days: Annotated[int, Meta(ge=1, le=365)] = 30
     # Tenancies of one transaction of the monthly run; each holds a lock until it commits.
     batch_size: Annotated[int, Meta(ge=1, le=1000)] = 500
+    # How many batches a run of the command has under way at once, each on a connection of its own.
+    connections: Annotated[int, Meta(ge=1, le=8)] = 2
     # What the fiscal e-receipts' numbers begin with: the range that the treasury gave.
     fiscal_prefix: Annotated[str, Meta(pattern="^[A-Z0-9]{1,20}$")] = "CS00"
     late_fee: LateFeeRule = LateFeeRule()

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, exists, func, or_, select
+from sqlalchemy import ARRAY, Connection, Row, Text, and_, any_, func, literal, or_, select
 
 from backend.db.arrays import among
 from backend.registry import tables as registry
@@ -158,23 +158,24 @@ def lines_charged(
 
 
 def _to_be_charged(estates: Sequence[str], month: date) -> Any:
+    # Sub-queries instead of joins: PostgreSQL asks them row by row along the index and stops at the limit;
+    # a join would be made for all tenancies again with every batch.
     tenancy, unit = registry.tenancy, registry.unit
-    charged = exists().where(
-        and_(
+    estate_id = select(unit.c.estate_id).where(unit.c.unit_id == tenancy.c.unit_id).scalar_subquery()
+    charged = (
+        select(rent_charge.c.revision)
+        .where(
             rent_charge.c.tenancy_id == tenancy.c.tenancy_id,
             rent_charge.c.month == month,
             rent_charge.c.revision == 0,
         )
+        .scalar_subquery()
     )
-    return (
-        select(tenancy)
-        .join(unit, unit.c.unit_id == tenancy.c.unit_id)
-        .where(
-            among(unit.c.estate_id, estates),
-            tenancy.c.from_on < next_month(month),
-            or_(tenancy.c.to_on.is_(None), tenancy.c.to_on > month),
-            ~charged,
-        )
+    return select(tenancy).where(
+        estate_id == any_(literal(list(estates), ARRAY(Text))),
+        tenancy.c.from_on < next_month(month),
+        or_(tenancy.c.to_on.is_(None), tenancy.c.to_on > month),
+        charged.is_(None),
     )
 
 

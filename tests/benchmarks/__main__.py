@@ -9,11 +9,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import doors, ledger
+from tests.benchmarks import doors, ledger, rent, rent_page
 from tests.benchmarks.figures import show, write
 
 RESULTS = Path("var/bench/results.json")
-PARTS = {"doors": doors.measure, "ledger": ledger.measure}
+PARTS = {
+    "doors": doors.measure,
+    "ledger": ledger.measure,
+    "rent": rent.measure,
+    "rent_page": rent_page.measure,
+}
 
 
 def main() -> int:

@@ -115,7 +115,7 @@ def test_a_run_that_dies_between_two_batches_keeps_the_first(
 
     monkeypatch.setattr(monthly, "use_prepaid", die_in_the_third)
     with pytest.raises(ConnectionError):
-        run_month(office.engine, None, NOVEMBER, None, office.now, RentSettings(batch_size=2))
+        run_month(office.engine, None, NOVEMBER, None, office.now, RentSettings(batch_size=2, connections=1))
     assert (office.count("rent_charge"), office.count("journal_entry")) == (4, 4)
     monkeypatch.undo()
     assert office.charge().charged == 1
