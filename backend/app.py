@@ -11,7 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from backend import settings as configuration
 from backend import web
-from backend.api import errors, gateways, headers, health, requests
+from backend.api import biometric, errors, gateways, headers, health, requests
 from backend.api.csrf import CSRFProtect
 from backend.db.engine import connect, make_engine
 from backend.identity import web as identity_web
@@ -52,8 +52,10 @@ def create_app(settings: BackendSettings) -> Flask:
     if settings.serve.proxies:
         hops = settings.serve.proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
-    csrf = CSRFProtect(app)
     requests.install(app)
+    # Before the protection of forms: what must not come is counted, whoever sends it.
+    biometric.install(app)
+    csrf = CSRFProtect(app)
     # A form may lead to the payment channel's page, or to an estate's enrolment desk.
     elsewhere = (*settings.payments.checkout_origins, *sorted(set(settings.enrolment.kiosks.values())))
     headers.install(app, elsewhere, secure)

@@ -16,6 +16,7 @@ from backend.jobs.commands import work
 from backend.payments.commands import notices
 from backend.registry.commands import export_command, import_command, load_estates_command
 from backend.rent.commands import charge
+from backend.retention.commands import COMMANDS as RETENTION
 from estate.logs import configure_logs
 
 
@@ -55,5 +56,6 @@ for command in (
     work,
     charge,
     notices,
+    *RETENTION,
 ):
     backend.add_command(command)

@@ -16,6 +16,7 @@ from backend.payments.settings import PaymentRules
 from backend.reconciliation.settings import ReconciliationSettings
 from backend.rent.dunning_settings import DunningRules
 from backend.rent.settings import RentSettings
+from backend.retention.settings import RetentionSettings
 from estate.config import SettingsError, is_loopback, load_settings
 
 PREFIX = "ESTATE_BACKEND"
@@ -162,6 +163,7 @@ class BackendSettings(Section, frozen=True):
     worker: WorkerSettings = WorkerSettings()
     documents: DocumentSettings = DocumentSettings()
     messages: MessageSettings = MessageSettings()
+    retention: RetentionSettings = RetentionSettings()
     enrolment: EnrolmentSettings = EnrolmentSettings()
     notice: NoticeSettings | None = None
     log_level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"

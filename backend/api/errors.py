@@ -24,6 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
+from backend.api.biometric import BiometricPayloadError
 from backend.api.bodies import BusyError, WrongShapeError
 from backend.api.csrf import CSRFError
 from backend.api.requests import request_id
@@ -37,6 +38,7 @@ from backend.payments.port import ProviderRefusedError, ProviderUnavailableError
 from backend.registry import errors as registry
 from backend.registry.keys import SealBrokenError
 from backend.rent import errors as rent
+from backend.retention import errors as retention
 from backend.services import services
 
 log = structlog.get_logger()
@@ -86,6 +88,10 @@ STATUS: dict[type[ExplainedError], int] = {
     ProviderUnavailableError: 503,
     payments.PaymentsNotSetUpError: 503,
     WrongShapeError: 422,
+    BiometricPayloadError: 422,
+    registry.AlreadyHandedOverError: 409,
+    retention.EvidenceErasedError: 410,
+    retention.NoBasisError: 403,
     registry.ImportRefusedError: 422,
     SealBrokenError: 500,
     BusyError: 503,

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from backend.access import devices, wire
 from backend.access import service as access
+from backend.api.biometric import count_refusal, is_biometric
 from backend.api.bodies import BusyError, WrongShapeError, answer_json, read_body
 from backend.errors import ExplainedError
 from backend.identity.audit import audit
@@ -84,10 +85,11 @@ def access_records() -> ResponseReturnValue:
     """Take in a batch of records; the answer comes after the commit."""
     parts, now = services(), datetime.now(UTC)
     gateway = _caller("access_records")
+    body = read_body()
     try:
-        read = wire.read_batch(read_body())
+        read = wire.read_batch(body)
     except msgspec.MsgspecError:
-        raise WrongShapeError from None
+        raise _misshapen(body) from None
     ours = [one for one in read.records if one.estate in gateway.estates]
     foreign = [one for one in read.records if one.estate not in gateway.estates]
     if foreign and not ours:
@@ -105,10 +107,11 @@ def status() -> ResponseReturnValue:
     """Take in the state of the gateway's doors, its alarms, and what its panels hold."""
     parts, now = services(), datetime.now(UTC)
     gateway = _caller("status")
+    body = read_body()
     try:
-        report = wire.read_status(read_body())
+        report = wire.read_status(body)
     except msgspec.MsgspecError:
-        raise WrongShapeError from None
+        raise _misshapen(body) from None
     for estate_id in sorted(report.estates):
         gateway.check_estate(estate_id, "status")
     with parts.engine.begin() as connection:
@@ -123,13 +126,21 @@ def erasures() -> ResponseReturnValue:
     """Take in certificates of erasure, signed by the gateway's vault."""
     parts, now = services(), datetime.now(UTC)
     gateway = _caller("erasures")
+    body = read_body()
     try:
-        sent = read_certificates(read_body())
+        sent = read_certificates(body)
     except msgspec.MsgspecError:
-        raise WrongShapeError from None
+        raise _misshapen(body) from None
     with parts.engine.begin() as connection:
         taken = take_certificates(connection, gateway, sent, now)
     return answer_json({"results": [{"id": one.certificate_id, "refused": one.reason} for one in taken]})
+
+
+def _misshapen(body: bytes) -> WrongShapeError:
+    """A body that the schemas refuse; something biometric in it is counted, and nothing of it is kept."""
+    if kind := is_biometric(body):
+        count_refusal(request.endpoint or "unknown", kind)
+    return WrongShapeError()
 
 
 def _wait(estate_id: str, since: int, limit: int, deadline: float) -> FeedPage:

@@ -29,6 +29,8 @@ from backend.registry.consents import publish_due
 from backend.rent.dunning import dun
 from backend.rent.fiscal import keep_fiscal_receipts
 from backend.rent.runs import post_agreed
+from backend.retention.daily import run_daily
+from backend.retention.settings import RetentionSettings
 from backend.settings import BackendSettings
 from estate.logs import configure_logs
 from estate.processes import die_with_current_parent
@@ -60,6 +62,7 @@ def run_worker(settings: BackendSettings) -> None:
     url, password_file = settings.database.url, settings.database.password_file
     jobs = [
         Job("consents", lambda now: _tell_ended_consents(engine, now)),
+        Job("retention", lambda now: _run_daily(engine, settings.retention, now)),
         Job("rent_runs", lambda now: post_agreed(engine, now, settings.rent)),
         Job("fiscal_receipts", lambda now: keep_fiscal_receipts(engine, now, settings.rent)),
         Job("dunning", lambda now: dun(engine, now, settings.dunning)),
@@ -106,6 +109,11 @@ def _jobs_of(engine: Engine, provider: Provider, rules: PaymentRules) -> list[Jo
         Job(f"notices_{provider.name}", lambda now: settle_pending(engine, provider, now, AT_ONCE, rules)),
         Job(f"sweeper_{provider.name}", lambda now: sweep(engine, provider, now, AT_ONCE, rules)),
     ]
+
+
+def _run_daily(engine: Engine, clocks: RetentionSettings, now: datetime) -> int:
+    with engine.begin() as connection:
+        return run_daily(connection, clocks, now)
 
 
 def _tell_ended_consents(engine: Engine, now: datetime) -> int:

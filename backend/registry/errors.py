@@ -179,6 +179,44 @@ class OlderNoticeError(ExplainedError):
         )
 
 
+class AssessmentNeededError(ExplainedError):
+    """Faces in an estate without an impact assessment in date."""
+
+    code = "assessment_needed"
+
+    def __init__(self, estate_id: str) -> None:
+        self.estate_id = estate_id
+        super().__init__(
+            f"小区 {estate_id} 没有有效期内的个人信息保护影响评估，不能启用人脸；请先评估并填写日期。",
+            f"Estate {estate_id} has no impact assessment in date, so faces stay off; assess first and give "
+            "the date.",
+        )
+
+
+class AlreadyHandedOverError(ExplainedError):
+    """A unit is handed over once."""
+
+    code = "already_handed_over"
+
+    def __init__(self, tenancy_id: UUID) -> None:
+        self.tenancy_id = tenancy_id
+        super().__init__(
+            "该租约已办理交房，无需重复办理。",
+            "This lease was handed over already; there is nothing left to do.",
+        )
+
+
+class NothingToCorrectError(ExplainedError):
+    """A correction that changes nothing."""
+
+    code = "nothing_to_correct"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "请填写要更正的姓名或出生日期。", "Give the name or the birthday that has to be put right."
+        )
+
+
 class DoorElsewhereError(ExplainedError):
     """A device id that another estate has: device ids are unique in the whole installation."""
 

@@ -14,11 +14,12 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from backend.identity.audit import audit
-from backend.registry.errors import DoorElsewhereError, UnknownThingError
+from backend.registry.errors import AssessmentNeededError, DoorElsewhereError, UnknownThingError
 from backend.registry.estates_file import Door, Estate, EstatesFile
 from backend.registry.keys import KEY_BYTES, MasterKey
+from backend.registry.people_tables import impact_assessment
 from backend.registry.roster import publish_estate
-from backend.registry.rules import unit_numbers
+from backend.registry.rules import assessment_ends_on, local_day, unit_numbers
 from backend.registry.tables import building, door, door_group, estate, roster_version, unit
 
 
@@ -47,7 +48,9 @@ def load_estates(
     use, not deleted: its records remain.
     """
     for one in file.estate:
+        _check_assessment(one, now)
         _write_estate(connection, one, master_key, now)
+        _keep_assessment(connection, one, actor, now)
         _write_buildings(connection, one, new_id)
         _write_doors(connection, one)
         publish_estate(connection, one.id)
@@ -99,6 +102,23 @@ def _write_estate(connection: Connection, one: Estate, master_key: MasterKey, no
             insert(estate).values(estate_id=one.id, hmac_key_sealed=sealed, created_at=now, **values)
         )
         connection.execute(insert(roster_version).values(estate_id=one.id, version=0))
+
+
+def _check_assessment(one: Estate, now: datetime) -> None:
+    assessed_on, today = one.faces.assessed_on, local_day(now)
+    in_date = assessed_on is not None and assessed_on <= today < assessment_ends_on(assessed_on)
+    if one.faces.enabled and not in_date:
+        raise AssessmentNeededError(one.id)
+
+
+def _keep_assessment(connection: Connection, one: Estate, actor: str, now: datetime) -> None:
+    if one.faces.assessed_on is not None:
+        row = {"estate_id": one.id, "assessed_on": one.faces.assessed_on}
+        connection.execute(
+            insert(impact_assessment)
+            .values(recorded_by=actor, recorded_at=now, **row)
+            .on_conflict_do_nothing()
+        )
 
 
 def _write_buildings(connection: Connection, one: Estate, new_id: Callable[[], UUID]) -> None:

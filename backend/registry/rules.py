@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 BEIJING = timezone(timedelta(hours=8))
 CONSENT_AGE_YEARS = 14  # below it a guardian consents (Order 19 art. 7; PIPL art. 31)
 ADULT_AGE_YEARS = 18
+ASSESSMENT_VALID_YEARS = 3  # as long as it has to be kept (PIPL art. 56)
 # A right that ended stays in the roster for a while, so that the door can say "ended" and not "unknown".
 ENDED_RIGHT_SHOWN = timedelta(days=30)
 
@@ -33,6 +34,11 @@ def birthday(born_on: date, years: int) -> date:
 def needs_guardian(born_on: date, on: date) -> bool:
     """Whether consent has to come from a guardian on that day."""
     return on < birthday(born_on, CONSENT_AGE_YEARS)
+
+
+def assessment_ends_on(assessed_on: date) -> date:
+    """The first day on which an impact assessment is out of date and faces have to be assessed anew."""
+    return birthday(assessed_on, ASSESSMENT_VALID_YEARS)
 
 
 def is_adult(born_on: date, on: date) -> bool:
