@@ -20,12 +20,12 @@ from pathlib import Path
 from estate.config import SettingsError, read_toml
 from estate.embedded.authority import issue
 from estate.embedded.broker_users import SALT_BYTES, BrokerUser, acl_file, hash_password
+from estate.embedded.estate_users import PROTOCOLS, DoorEntry, device_user, gateway_user
 from estate.embedded.places import put_file
 
 ROOT = Path(__file__).resolve().parents[1]
 # The numbers of the users that the containers run as; their secrets are readable for them alone.
 MOSQUITTO, SMART_ESTATE = 1883, 999
-TOPIC_ROOT = "estate"
 HEALTH = "health"
 
 
@@ -78,28 +78,21 @@ def prepare_estate(folder: Secrets, estate: str, hosts: Sequence[str], config: P
     Returns:
         The files that come from elsewhere and are not there yet.
     """
-    devices = doors_of(estate, config)
+    doors = doors_of(estate, config)
     folder.certificate("broker", ["localhost", "127.0.0.1", "mosquitto", *hosts])
     folder.certificate("kiosk", ["localhost", "127.0.0.1", *hosts])
-    topics = f"{TOPIC_ROOT}/{estate}"
     users = [
-        BrokerUser(
-            f"gateway-{estate}",
-            folder.keep("gateway_broker_password"),
-            reads=(f"{topics}/+/event", f"{topics}/+/status"),
-            writes=(f"{topics}/+/answer", f"{topics}/+/command"),
-        ),
+        gateway_user(f"gateway-{estate}", folder.keep("gateway_broker_password"), [estate], doors),
         BrokerUser(HEALTH, folder.keep("broker_health_password"), reads=("$SYS/broker/uptime",)),
     ]
-    users += [
-        BrokerUser(
-            device,
-            folder.keep(f"devices/{device}"),
-            reads=(f"{topics}/{device}/answer", f"{topics}/{device}/command"),
-            writes=(f"{topics}/{device}/event", f"{topics}/{device}/status"),
-        )
-        for device in devices
-    ]
+    for door in doors:
+        password = folder.keep(f"devices/{door.device}")
+        if door.protocol in PROTOCOLS:
+            users.append(device_user(door, password))
+        else:
+            print(
+                f"请手工加入代理用户  |  add this user of the broker by hand: {door.device} ({door.protocol})"
+            )
     hashes = [f"{user.name}:{hash_password(user.password, os.urandom(SALT_BYTES))}\n" for user in users]
     folder.put("broker_passwords", "".join(hashes))
     folder.put("broker_rights", acl_file(users))
@@ -127,15 +120,16 @@ def prepare_city(folder: Secrets, hosts: Sequence[str]) -> list[str]:
     return missing(folder, "stripe_api_key", "stripe_webhook_secret")
 
 
-def doors_of(estate: str, config: Path) -> list[str]:
-    """The device ids of that estate's doors.
+def doors_of(estate: str, config: Path) -> list[DoorEntry]:
+    """That estate's doors.
 
     Raises:
         SettingsError: there is no such estate.
     """
     for entry in read_toml(config).get("estate", []):
         if entry.get("id") == estate:
-            return [door["id"] for door in entry.get("door", [])]
+            doors = entry.get("door", [])
+            return [DoorEntry(estate, door["id"], door.get("protocol", "native")) for door in doors]
     raise SettingsError(str(config), "estate.id", f"没有小区 {estate} (there is no such estate)")
 
 

@@ -29,7 +29,7 @@ from estate.embedded.places import disk_full, is_disk_full, put_file, refused_by
 from estate.processes import StartFailedError, free_port, start_child, stop_child, wait_until
 
 START_SECONDS_MAX = 20.0
-MESSAGE_BYTES_MAX = 4 * 1024 * 1024  # above what the gateway takes, so that it is the gateway that says why
+MESSAGE_BYTES_MAX = 6 * 1024 * 1024  # above what the gateway takes, so that it is the gateway that says why
 Kind = Literal["mosquitto", "amqtt"]
 
 

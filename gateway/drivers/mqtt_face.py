@@ -38,7 +38,7 @@ from gateway.drivers.commands import Command, HoldDoor, KeepCards
 from gateway.drivers.mqtt_face_commands import UNLOCK_ID, Letter, acknowledgement, letter, opening
 from gateway.messages import AnswerItem
 
-PAYLOAD_BYTES_MAX = 7 << 20  # a picture and a scene, both beyond the manual's limits, as base64
+PAYLOAD_BYTES_MAX = 6 << 20  # a picture and a scene, both beyond the manual's limits, as base64
 IMAGE_BYTES_MAX = 4 << 20
 CUSTOM_ID_MAX = 47
 PEOPLE_MAX = 2_000  # of one page of a list

@@ -15,7 +15,7 @@ BYTES_MAX = 12 << 20
 PIXELS_MAX = 24_000_000
 # Nothing finer is needed: a face is encoded from 150 by 150 pixels.
 SIDE_MAX = 1600
-FORMATS = ("JPEG", "PNG")
+FORMATS = ("JPEG", "PNG", "BMP")  # BMP: some door panels send it, under a JPEG label
 # Panels want a whole head, and take up to 1 MB; this is well below.
 PANEL_SIDE = 800
 # Pillow reports broken files by many kinds of error; all of them mean the same to a person.

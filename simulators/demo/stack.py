@@ -18,7 +18,7 @@ from typing import Any
 from estate.config import read_toml
 from estate.embedded.authority import TlsFiles, issue, make_authority
 from estate.embedded.broker import Broker, Kind, find_broker
-from estate.embedded.broker_users import BrokerUser
+from estate.embedded.estate_users import TOPIC_ROOT, DoorEntry, device_user, gateway_user
 from estate.embedded.postgres import EmbeddedPostgres
 from estate.processes import StartFailedError, port_answers, start_child, stop_child, wait_until
 from simulators.demo.layout import Layout, Ports, random_word, write_private, write_private_json
@@ -26,7 +26,6 @@ from simulators.demo.people import RESIDENTS, import_file
 from simulators.link import CuttableLink
 
 GATEWAY_ID = "demo-gateway"
-TOPIC_ROOT = "estate"
 READY_WITHIN_S = 40.0
 MOVED_IN_ON = date(2026, 1, 1)
 ESTATE = (sys.executable, "-m", "estate")
@@ -40,14 +39,6 @@ class Login:
     role: str
     password: str
     page: str
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """One configured door and its estate."""
-
-    estate: str
-    device: str
 
 
 class Stack:
@@ -217,24 +208,12 @@ class Stack:
         }
 
     def _start_broker(self) -> None:
+        password = self.layout.secret("gateway_broker_password")
+        gateway = gateway_user(GATEWAY_ID, password, self.estates, self.doors)
         users = [
-            BrokerUser(
-                GATEWAY_ID,
-                self.layout.secret("gateway_broker_password"),
-                reads=(f"{TOPIC_ROOT}/+/+/event", f"{TOPIC_ROOT}/+/+/status"),
-                writes=(f"{TOPIC_ROOT}/+/+/answer", f"{TOPIC_ROOT}/+/+/command"),
-            )
+            gateway,
+            *(device_user(door, self.layout.secret(f"door_{door.device}")) for door in self.doors),
         ]
-        for door in self.doors:
-            topic = f"{TOPIC_ROOT}/{door.estate}/{door.device}"
-            users.append(
-                BrokerUser(
-                    door.device,
-                    self.layout.secret(f"door_{door.device}"),
-                    reads=(f"{topic}/answer", f"{topic}/command"),
-                    writes=(f"{topic}/event", f"{topic}/status"),
-                )
-            )
         self.broker: Broker = find_broker(
             self.layout.root / "broker", self.ports.broker, users, self._tls, prefer=self._prefer_broker
         )
@@ -359,7 +338,11 @@ class Stack:
         )
 
 
-def read_doors(path: Path) -> tuple[Door, ...]:
+def read_doors(path: Path) -> tuple[DoorEntry, ...]:
     """The doors of the estates' configuration, which the backend checks in full when it loads it."""
     estates: Sequence[Mapping[str, Any]] = read_toml(path)["estate"]
-    return tuple(Door(estate["id"], door["id"]) for estate in estates for door in estate["door"])
+    return tuple(
+        DoorEntry(estate["id"], door["id"], door.get("protocol", "native"))
+        for estate in estates
+        for door in estate["door"]
+    )

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from flask import Flask
 from werkzeug.serving import make_server
 
 from estate.processes import StartFailedError, die_with_current_parent, holding_stop_signals
@@ -70,7 +71,7 @@ def doors(
             sys.exit(_verdict(file, events, rate, seed))
         with holding_stop_signals() as wait_for_stop, running_fleet(file) as fleet, ExitStack() as cleanup:
             if control is not None:
-                cleanup.callback(_serve_control(control, fleet))
+                cleanup.callback(serve_control(control, create_control(fleet)))
             if not quiet_doors:
                 cleanup.callback(_let_people_pass(file, fleet, rate, seed))
             click.echo(f"{len(fleet)} 个门已连接，Ctrl-C 结束  |  {len(fleet)} doors connected; Ctrl-C ends")
@@ -104,10 +105,10 @@ def _let_people_pass(
     return leaving.set
 
 
-def _serve_control(port: int, fleet: dict[str, DoorDevice]) -> Callable[[], None]:
+def serve_control(port: int, control: Flask) -> Callable[[], None]:
     """Listen on the control port; returns how to stop."""
     try:
-        server = make_server("127.0.0.1", port, create_control(fleet), threaded=True)
+        server = make_server("127.0.0.1", port, control, threaded=True)
     except SystemExit:  # how werkzeug reports a busy port
         raise StartFailedError(
             f"端口 {port} 已被占用，请换一个 --control  |  Port {port} is in use; choose another --control"

@@ -32,6 +32,9 @@ class FakeCity:
         self.card_key = bytes(range(32))
         self.records: list[dict[str, Any]] = []
         self.states: dict[tuple[str, str], dict[str, Any]] = {}
+        self.panels: dict[str, dict[str, Any]] = {}
+        self.erased: dict[str, set[str]] = {}  # device -> who is gone from it
+        self.alarms: dict[str, dict[str, Any]] = {}
         self.requests: list[str] = []
         self.is_down = False
         self.foreign_estates: set[str] = set()
@@ -135,8 +138,15 @@ class FakeCity:
             self._send(request, 200, self._store(json.loads(body)["records"]))
         elif url.path == f"{BASE}/status":
             with self._changed:
-                for one in json.loads(body)["devices"]:
+                status = json.loads(body)
+                for one in status["devices"]:
                     self.states[(one["estate"], one["device"])] = one
+                for one in status["panels"]:
+                    self.panels[one["device"]] = one
+                    self.erased[one["device"]] = self.erased.get(one["device"], set()) | {
+                        each["person"] for each in one["erased"]
+                    }
+                self.alarms |= {one["alarm_id"]: one for one in status["alarms"]}
                 self._changed.notify_all()
             self._send(request, 204, None)
         else:

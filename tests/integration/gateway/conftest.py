@@ -20,6 +20,7 @@ import requests
 
 from estate.embedded.broker import Broker
 from estate.embedded.broker_users import BrokerUser
+from estate.embedded.estate_users import DoorEntry, device_user, gateway_user
 from estate.processes import free_port, start_child, stop_child, wait_until
 from gateway.matching.templates import DLIB_ENCODER
 from gateway.vault import Vault
@@ -28,6 +29,7 @@ from tests.integration.gateway.doors import Door
 
 ESTATE, OTHER_ESTATE = "test-1", "test-2"
 DOORS = ("test-1-gate", "test-1-a", "test-2-gate")
+PANELS = ("P100", "P200")
 GATEWAY = "test-gateway"
 CARD = "04a1b2c3"
 RESIDENT = "11111111-1111-4111-8111-111111111111"
@@ -77,6 +79,8 @@ workers = 0
 vault_key_file = "{folder}/vault-key"
 [metrics]
 port = {self.metrics_port}
+[panels]
+port = {free_port()}
 """
         )
         self._environment = dict(os.environ) | {"ESTATE_DIE_WITH_PARENT": "1"} | dict(environment)
@@ -205,25 +209,12 @@ def person_doc(
 
 
 def users() -> list[BrokerUser]:
-    found = [
-        BrokerUser(
-            GATEWAY,
-            PASSWORD,
-            reads=("estate/+/+/event", "estate/+/+/status"),
-            writes=("estate/+/+/answer", "estate/+/+/command"),
-        )
+    doors = [DoorEntry(device[:6], device) for device in DOORS]
+    doors += [DoorEntry(ESTATE, panel, "mqtt_face") for panel in PANELS]
+    return [
+        gateway_user(GATEWAY, PASSWORD, [ESTATE, OTHER_ESTATE], doors),
+        *(device_user(door, PASSWORD) for door in doors),
     ]
-    for device in DOORS:
-        own = f"estate/{device[:6]}/{device}"
-        found.append(
-            BrokerUser(
-                device,
-                PASSWORD,
-                reads=(f"{own}/answer", f"{own}/command"),
-                writes=(f"{own}/event", f"{own}/status"),
-            )
-        )
-    return found
 
 
 @pytest.fixture

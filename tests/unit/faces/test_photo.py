@@ -56,7 +56,8 @@ def opened(data: bytes) -> Pixels:
         (png_claiming(4_000, 4_000), "damaged"),
         (encoded(800, 600)[:20_000], "damaged"),
         (encoded(400, 300, "PNG")[:-400], "damaged"),
-        (encoded(400, 300, "BMP"), "not_an_image"),
+        (encoded(400, 300, "BMP"), "ok"),
+        (encoded(400, 300, "TIFF"), "not_an_image"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
