@@ -58,6 +58,19 @@ class Alarm(Struct, frozen=True):
     cleared_at: datetime | None = None
 
 
+WORDS: dict[AlarmKind, tuple[str, str]] = {
+    "clock_skew": ("时钟不准，已下发校时", "a wrong clock; it was told the time"),
+    "speaks_for_another": ("冒用其他设备的编号，已拒收", "spoke for another device and was refused"),
+    "spoken_for": ("有人在公共主题上冒充", "somebody spoke for it on a shared topic"),
+    "opening_unanswered": ("下发开门后没有回应", "did not answer an order to open"),
+    "records_not_kept": ("断网时不保留记录（断点续传未开）", "keeps no records while offline"),
+    "opened_for_nobody": ("自行放行了无权进入的人", "let in somebody who may not enter"),
+    "roster_differs": ("面板名单与我们的不一致", "its list differs from ours"),
+    "door_forced": ("门被强行打开", "the door was forced"),
+    "door_held_open": ("门长时间未关", "the door is held open"),
+    "battery_low": ("电池电量低", "its battery is low"),
+}
+
 ALARMS = msgspec.json.Decoder(list[Alarm])
 _Key: TypeAlias = tuple[Address, AlarmKind, str | None]
 
@@ -132,3 +145,14 @@ class AlarmBook:
         """What stood before the restart."""
         for alarm in alarms:
             self._raised[(Address(alarm.estate, alarm.device), alarm.kind, alarm.person)] = alarm
+
+
+def sentences(alarms: Iterable[Alarm]) -> list[str]:
+    """One sentence for each kind that stands, with the devices that have it."""
+    by_kind: dict[AlarmKind, set[str]] = {}
+    for alarm in alarms:
+        by_kind.setdefault(alarm.kind, set()).add(f"{alarm.estate}/{alarm.device}")
+    return [
+        f"设备 {names}：{WORDS[kind][0]}  |  {names}: {WORDS[kind][1]}"
+        for kind, names in sorted((kind, ", ".join(sorted(found))) for kind, found in by_kind.items())
+    ]

@@ -201,6 +201,9 @@ def assemble(
         city=city,
         photographer=photographer,
         clock=clock,
+        alarms=alarms,
+        protocols=driver.names,
+        photographs_served=room.server is not None,
     )
     metrics = None
     if settings.metrics.port:

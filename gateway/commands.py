@@ -146,9 +146,13 @@ def release(config: Path, estate: str, author: str, reason: str, cancel: bool) -
 @CONFIG
 def devices(config: Path) -> None:
     """各门设备的状态  |  The state of each door device."""
-    for one in _ask_health(config)[1].devices:
-        offset = f"{one.clock_offset_ms} ms" if one.clock_offset_ms is not None else "-"
-        click.echo(f"{one.estate}/{one.device}\t{one.state}\t{_when(one.since)}\t{offset}")
+    health = _ask_health(config)[1]
+    heard = {(one.estate, one.device): one for one in health.devices}
+    for life in health.lives:
+        one = heard.get((life.estate, life.device))
+        since = _when(one.since) if one is not None else "-"
+        offset = f"{one.clock_offset_ms} ms" if one is not None and one.clock_offset_ms is not None else "-"
+        click.echo(f"{life.estate}/{life.device}\t{life.life}\t{since}\t{offset}\t{life.protocol}")
 
 
 @gateway.group()

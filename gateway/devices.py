@@ -42,6 +42,15 @@ class DeviceReport(Struct, frozen=True):
     battery_percent: int | None = None
 
 
+class DeviceLife(Struct, frozen=True):
+    """Where a device of the roster stands: it is provisioned until it is heard of, and retired at the end."""
+
+    estate: str
+    device: str
+    protocol: str
+    life: Literal["provisioned", "online", "offline", "retired"]
+
+
 class DeviceBook:
     """All devices of the served estates' rosters, by address."""
 
@@ -104,6 +113,15 @@ class DeviceBook:
     def reports(self) -> list[DeviceReport]:
         """All devices that have been heard of."""
         return [_report(device) for device in self._devices.values() if device.since_s]
+
+    def life_of(self, address: Address, protocol: str, active: bool) -> DeviceLife:
+        """Where a device of the roster stands."""
+        device = self._devices.get(address)
+        if not active:
+            return DeviceLife(*address, protocol, "retired")
+        if device is None or not device.since_s:
+            return DeviceLife(*address, protocol, "provisioned")
+        return DeviceLife(*address, protocol, device.state)
 
     def changes(self) -> list[DeviceReport]:
         """Those that have changed since this was last asked."""

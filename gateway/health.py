@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
-from gateway.devices import DeviceReport
+from gateway.devices import DeviceLife, DeviceReport
 from gateway.journal import JournalState
 from gateway.journal_keeper import Buffer
 from gateway.uplink import LinkState
@@ -78,6 +78,7 @@ class Health(Struct, frozen=True):
     backend: dict[str, LinkState]
     estates: list[EstateHealth]
     devices: list[DeviceReport]
+    lives: list[DeviceLife]
     encoder: bool
     clock_behind_s: float
     city_ahead_s: float
@@ -97,9 +98,10 @@ def find_alarms(
     skewed: list[str],
     clock_behind_s: float,
     city_ahead_s: float,
+    more: Iterable[str] = (),
 ) -> list[str]:
     """What somebody should look at, each as one sentence in Chinese and English."""
-    found: list[str] = []
+    found: list[str] = list(more)
 
     def alarm(zh: str, en: str) -> None:
         found.append(f"{zh}  |  {en}")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from gateway.alarms import AlarmBook, sentences
 from gateway.broker import Broker
 from gateway.city import City
 from gateway.clock import GatewayClock
 from gateway.counters import Counters
-from gateway.devices import DeviceBook
+from gateway.devices import DeviceBook, DeviceLife
+from gateway.drivers import Address
 from gateway.health import Counts, EstateHealth, Health, find_alarms
 from gateway.journal import Journal
 from gateway.journal_keeper import JournalKeeper
@@ -34,6 +36,9 @@ class Inspector:
     city: City
     photographer: Photographer
     clock: GatewayClock
+    alarms: AlarmBook
+    protocols: frozenset[str]  # that there are drivers for
+    photographs_served: bool
 
     def look(self) -> Health:
         """How it is now."""
@@ -52,6 +57,7 @@ class Inspector:
             skewed=["/".join(address) for address in self.devices.skewed()],
             clock_behind_s=behind_s,
             city_ahead_s=self.clock.city_ahead_s,
+            more=[*sentences(self.alarms.raised()), *self._unserved()],
         )
         return Health(
             gateway=self.gateway_id,
@@ -67,6 +73,7 @@ class Inspector:
             backend=backend,
             estates=estates,
             devices=self.devices.reports(),
+            lives=self._lives(),
             encoder=self.photographer.available,
             clock_behind_s=round(behind_s, 3),
             city_ahead_s=round(self.clock.city_ahead_s, 3),
@@ -79,6 +86,28 @@ class Inspector:
                 photographs_refused=self.photographer.full,
             ),
         )
+
+    def _lives(self) -> list[DeviceLife]:
+        return [
+            self.devices.life_of(Address(name, door.device), door.protocol, door.active)
+            for name, roster in sorted(self.rosters.estates.items())
+            for _, door in sorted(roster.doors.items())
+        ]
+
+    def _unserved(self) -> list[str]:
+        """What the configuration of this box lacks for what the rosters ask of it."""
+        found = []
+        for name, roster in sorted(self.rosters.estates.items()):
+            if roster.policy.panels_match and not self.photographs_served:
+                found.append(
+                    f"{name} 的面板自行识别，但 [panels] 未提供照片  |  "
+                    f"{name}: its panels match, but [panels] serves no photographs"
+                )
+            unknown = sorted({door.protocol for door in roster.doors.values()} - self.protocols)
+            if unknown:
+                names = ", ".join(unknown)
+                found.append(f"{name} 没有这些驱动：{names}  |  {name}: no driver for {names}")
+        return found
 
     def _estate(self, roster: EstateRoster, enrolled: int | None) -> EstateHealth:
         waiver = roster.policy.liveness_waiver_until

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy.dialects import postgresql
 
 from backend.access.tables import device_alarm, device_state, panel_erasure, panel_leaving, panel_state
 from backend.access.wire import AlarmStatus, PanelStatus
+from backend.db.arrays import among
 from backend.identity.audit import audit
 from backend.identity.principal import AllEstates, Principal, Scope
 from backend.identity.service import check_role
@@ -218,25 +220,23 @@ def may_still_open(connection: Connection, estate_ids: Scope) -> list[LeavingVie
     return [LeavingView(*row) for row in found]
 
 
-def panel_erasures(connection: Connection, person_id: UUID) -> list[PanelErasure]:
-    """Each panel's part of a person's erasure, the open ones first: complete when none is open."""
-    open_ones = select(
-        panel_leaving.c.device_id, panel_leaving.c.estate_id, panel_leaving.c.since, panel_leaving.c.until_at
-    ).where(panel_leaving.c.person_id == person_id)
-    done = select(
-        panel_erasure.c.device_id, panel_erasure.c.estate_id, panel_erasure.c.since, panel_erasure.c.erased_at
-    ).where(panel_erasure.c.person_id == person_id)
-    order = ("device_id", "since")
-    return [
-        *(
-            PanelErasure(row.device_id, row.estate_id, row.since, None, row.until_at)
-            for row in connection.execute(open_ones.order_by(*order))
-        ),
-        *(
-            PanelErasure(row.device_id, row.estate_id, row.since, row.erased_at, None)
-            for row in connection.execute(done.order_by(*order))
-        ),
-    ]
+def panel_erasures(connection: Connection, person_ids: Collection[UUID]) -> dict[UUID, list[PanelErasure]]:
+    """Each panel's part of these people's erasures, the open ones first."""
+    leaving, erasure = panel_leaving.c, panel_erasure.c
+    found: defaultdict[UUID, list[PanelErasure]] = defaultdict(list)
+    for row in connection.execute(
+        select(panel_leaving).where(among(leaving.person_id, person_ids)).order_by(leaving.device_id)
+    ):
+        part = PanelErasure(row.device_id, row.estate_id, row.since, None, row.until_at)
+        found[row.person_id].append(part)
+    for row in connection.execute(
+        select(panel_erasure)
+        .where(among(erasure.person_id, person_ids))
+        .order_by(erasure.device_id, erasure.erased_at)
+    ):
+        part = PanelErasure(row.device_id, row.estate_id, row.since, row.erased_at, None)
+        found[row.person_id].append(part)
+    return dict(found)
 
 
 def _store_panel(connection: Connection, one: PanelStatus, gateway_id: str, now: datetime) -> None:

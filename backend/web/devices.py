@@ -9,10 +9,11 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from backend.access.devices import alarms, devices, may_still_open, panels, see_alarm
+from backend.access.erasures import erasure_states
 from backend.identity.principal import Role
 from backend.identity.web import required_principal, requires
 from backend.services import services
-from backend.web.devices_view import alarm_rows, device_rows, leaving_rows
+from backend.web.devices_view import alarm_rows, device_rows, erasure_rows, leaving_rows
 from backend.web.estates import chosen, estates_of
 
 ROLES: tuple[Role, ...] = ("operator", "admin")
@@ -32,6 +33,7 @@ def index() -> str:
         found = devices(connection, scope)
         rows = device_rows(found, panels(connection, scope), now)
         told = alarm_rows(alarms(connection, scope, now), found, now)
+        erasures = erasure_rows(erasure_states(connection, scope), now)
         leaving = leaving_rows(may_still_open(connection, scope), found, now)
     return render_template(
         "devices.html",
@@ -41,6 +43,7 @@ def index() -> str:
         groups=[(estate, rows[estate.estate_id]) for estate in shown if estate.estate_id in rows],
         alarms=told,
         leaving=leaving,
+        erasures=erasures,
     )
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from backend.access.devices import AlarmView, DeviceView, LeavingView, PanelView
+from backend.access.erasures import ErasureState
 from backend.web import words
 
 Said = tuple[str, str, str, str]  # what, in Chinese and English; what to do, in both
@@ -156,6 +157,18 @@ class Leaving:
     over: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """An erasure that is not complete: what it waits for."""
+
+    estate_id: str
+    person: str
+    since_zh: str
+    since_en: str
+    certified: bool
+    devices: tuple[str, ...]
+
+
 def life_of(device: DeviceView) -> str:
     """Provisioned, online, offline or retired."""
     if not device.active:
@@ -175,9 +188,10 @@ def device_rows(
 
 
 def alarm_rows(alarms: Sequence[AlarmView], devices: Sequence[DeviceView], now: datetime) -> list[Alarm]:
-    """In their order; one of a kind that we do not know is shown under its own name."""
+    """Urgent ones first; one of a kind that we do not know is shown under its own name."""
     names = {device.device_id: device.name_zh for device in devices}
-    return [_alarm(one, names.get(one.device_id, one.device_id), now) for one in alarms]
+    rows = [_alarm(one, names.get(one.device_id, one.device_id), now) for one in alarms]
+    return sorted(rows, key=lambda row: (row.over, not row.urgent, row.seen))
 
 
 def leaving_rows(
@@ -198,6 +212,22 @@ def leaving_rows(
         for one in leaving
     ]
     return sorted(rows, key=lambda row: row.over)
+
+
+def erasure_rows(states: Sequence[ErasureState], now: datetime) -> list[Erasure]:
+    """Those that are not complete, in their order."""
+    return [
+        Erasure(
+            estate_id=one.order.estate_id,
+            person=words.short_id(one.order.person_id),
+            since_zh=words.since_zh(one.order.ordered_at, now),
+            since_en=words.since_en(one.order.ordered_at, now),
+            certified=one.order.certified_at is not None,
+            devices=(*(part.device_id for part in one.panels if part.erased_at is None), *one.unheard),
+        )
+        for one in states
+        if not one.is_complete
+    ]
 
 
 def _device(device: DeviceView, panel: PanelView | None, now: datetime) -> Device:

@@ -60,6 +60,7 @@ class Drivers:
         self._drivers = tuple(drivers)
         self._by_name = {driver.name: driver for driver in drivers}
         self._protocol_of = protocol_of
+        self.names = frozenset(self._by_name)
         probe = Address("estate", "device")
         self.with_rosters = frozenset(
             driver.name for driver in drivers if driver.command(probe, CountPeople("probe"))

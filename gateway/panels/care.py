@@ -190,7 +190,7 @@ class DeviceCare:
             ward.resume_asked = self._send(address, ResumeOn(self._name("resume"), now_s))
 
     def _clock_set(self, reply: DeviceReply, ward: _Ward, now_s: float) -> None:
-        if not reply.ok or reply.message_id not in ("", ward.time_message):
+        if not reply.ok or reply.message_id != ward.time_message:
             return
         if now_s - ward.time_sent_s > ACK_WAIT_S:
             self._set_time(reply.address, now_s, force=True)

@@ -266,8 +266,8 @@ class PanelDesk(threading.Thread):
     def _answered(self, reply: DeviceReply) -> None:
         panel = self._panels.get(reply.address)
         flight = panel.flight if panel is not None else None
-        if panel is None or flight is None or reply.message_id not in ("", flight.command.message_id):
-            return
+        if panel is None or flight is None or reply.message_id != flight.command.message_id:
+            return  # an old one, or nobody's: what counts as erased is what was answered to our own question
         now_s = self._now_s()
         panel.flight = None
         pictures = isinstance(flight.step, Put) and flight.step.pictures

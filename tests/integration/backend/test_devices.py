@@ -134,13 +134,13 @@ def test_who_may_still_open_is_listed_until_the_panel_has_confirmed(town: Town, 
             "chen",
             datetime(2026, 6, 5, 4, tzinfo=UTC),
         )
-        [part] = panel_erasures(connection, UUID(person))
+        [part] = panel_erasures(connection, [UUID(person)])[UUID(person)]
         assert part.erased_at is None
     for _ in range(2):  # told again until the gateway has heard that we have it
         assert tell(caller, panels=[panel(erased=[erased(person)])]) == 204
     with town.engine.connect() as connection:
         assert may_still_open(connection, ALL) == []
-        [part] = panel_erasures(connection, UUID(person))
+        [part] = panel_erasures(connection, [UUID(person)])[UUID(person)]
         assert part.erased_at == datetime(2026, 6, 2, 4, tzinfo=UTC)
 
 
