@@ -30,7 +30,7 @@ PURPOSES: Mapping[str, tuple[str, str]] = {
     "safety": ("安全事件", "A safety incident"),
     "fault": ("查门的故障", "Finding a fault of the door"),
 }
-CREDENTIALS: Mapping[str, str] = {"face": "刷脸", "card": "刷卡"}
+CREDENTIALS: Mapping[str, str] = {"face": "刷脸", "card": "刷卡", "panel": "面板识别"}
 CLOCK_OFF_S_MAX = 60
 
 

@@ -57,6 +57,8 @@ VISITOR: dict[str, object] = {"credential": "visitor", "liveness": None, "door":
 OUT = Door("gate-2", "gate", GATE.credentials, way="out")
 CLOSED = Door("gate-3", "gate", GATE.credentials, active=False)
 TWICE = Finding("match", ENROLLED, "live", passback=True)
+PANEL: dict[str, object] = {"credential": "panel", "policy": Policy(faces=True, panels_match=True)}
+ON_PANEL = Person("p-3", {"gate": ((0.0, float("inf")),)}, face_consent=True, panel_consent=True)
 EXAMPLES = [
     Example("unknown_device", {"door": None}),
     Example("device_out_of_use", {"door": Door("gate-1", "gate", GATE.credentials, active=False)}),
@@ -107,6 +109,15 @@ EXAMPLES = [
     Example("opened_by_guard", {"credential": "remote", "state": "locked"}, Finding("unknown")),
     Example("granted_under_duress", PIN, Finding("match", ENROLLED, "live", duress=True)),
     Example("right_ended", PIN, Finding("match", ENROLLED, "ended", duress=True)),
+    Example("granted", PANEL, Finding("match", ON_PANEL, "live")),
+    Example(
+        "granted", {**PANEL, "liveness": None}, Finding("match", ON_PANEL, "live")
+    ),  # a panel's yes is its own verdict on that
+    Example("credential_not_taken", {**PANEL, "policy": FACES}),  # where the gateway decides
+    Example("faces_off", {**PANEL, "policy": Policy(panels_match=True)}, asks=("card",)),
+    Example("no_consent", PANEL, Finding("match", ENROLLED, "live")),  # to faces, and not to a panel's copy
+    Example("face_unsure", PANEL, Finding("unsure"), asks=("card",)),
+    Example("unknown_person", PANEL, Finding("match")),
     Example("granted"),
     Example("granted", CARD),
     Example("granted", CARD, Finding("match", UNWILLING, "live")),  # a card needs no consent to faces
