@@ -9,6 +9,7 @@ def register(app: Flask) -> None:
     """Add every page, the shared templates and the static files."""
     # Imported here, so that pure helpers of this package can be used without the whole application.
     from backend.web import (  # noqa: PLC0415
+        approvals,
         arrears,
         devices,
         enrolment,
@@ -30,6 +31,7 @@ def register(app: Flask) -> None:
         tenant,
         finance,
         rent_runs,
+        approvals,
         arrears,
         papers,
         operator,

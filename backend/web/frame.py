@@ -42,6 +42,7 @@ MENU = (
     MenuEntry("tenant.rent", ("tenant",), "我的房租", "My rent: what I owe, and pay"),
     MenuEntry("finance.today", ("finance", "supervisor"), "今日账簿", "Today's ledger"),
     MenuEntry("rent_runs.index", ("finance",), "月度计租", "The monthly run"),
+    MenuEntry("approvals.index", ("finance", "operator", "admin"), "审批", "Approvals"),
     MenuEntry("arrears.index", ("finance", "supervisor"), "欠费提醒", "Who is behind"),
     MenuEntry("operator.doors", ("operator", "admin"), "门口现况", "Live doors"),
     MenuEntry("devices.index", ("operator", "admin"), "设备与告警", "Devices and alarms"),
