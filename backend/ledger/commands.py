@@ -1,16 +1,22 @@
-"""`estate ledger head`, `check` and `seal-status`: the chain, from the database."""
+"""`estate ledger head`, `check`, `seal-status` and `household`: the books, from the database."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
 
 import click
+import structlog
 from sqlalchemy import Connection, select
 
-from backend.cli import Explained, Tool, pass_tool
+from backend import settings as configuration
+from backend.cli import Explained, OneSentenceGroup, Tool, pass_tool
 from backend.ledger import chain
-from backend.ledger.errors import BookUnknownError
+from backend.ledger.errors import BookUnknownError, yuan
+from backend.ledger.household import household_account
 from backend.ledger.tables import book
+from estate.logs import configure_logs
 
 FAULTS_ZH = {
     "gap": "编号有断",
@@ -65,6 +71,51 @@ def check_command(tool: Tool, book_id: str | None) -> None:
         raise Explained(
             "账簿与封存的链不符，请勿再入账并报告  |  the books do not fit their chain: report it"
         )
+
+
+@click.command("household")
+@click.argument("household_id", type=click.UUID)
+@click.option("--from", "from_on", type=click.DateTime(["%Y-%m-%d"]), help="第一天  |  the first day")
+@click.option("--to", "to_on", type=click.DateTime(["%Y-%m-%d"]), help="最后一天  |  the last day")
+@pass_tool
+def household_command(
+    tool: Tool, household_id: UUID, from_on: datetime | None, to_on: datetime | None
+) -> None:
+    """分户账：一户的全部分录和余额  |  all postings about one household, with balances."""
+    first = from_on.date() if from_on else date.min
+    # The account takes the first day that does not count any more.
+    end = to_on.date() + timedelta(days=1) if to_on else date.max
+    with tool.transaction() as connection:
+        lines = household_account(connection, household_id, first, end)
+    for line in lines:
+        side, fen = ("借", line.debit_fen) if line.debit_fen else ("贷", line.credit_fen)
+        click.echo(
+            f"{line.effective_on}  {line.entry_id}  {line.account_code} {line.name_zh}  {side} {yuan(fen)}"
+            f"  余额 {yuan(line.balance_fen)}  {line.summary_zh}"
+        )
+    if not lines:
+        click.echo("没有分录，请核对住户编号  |  no postings; check the household's id", err=True)
+
+
+COMMANDS = (head_command, seal_status_command, check_command, household_command)
+
+
+@click.group(cls=OneSentenceGroup)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="默认 config/backend.toml 或环境变量 ESTATE_CONFIG_BACKEND  |  default, or by that variable",
+)
+@click.pass_context
+def ledger(context: click.Context, config: Path | None) -> None:
+    """账簿：链头、核对、分户账  |  the books: chain heads, checks, one household's account."""
+    if not structlog.is_configured():
+        configure_logs("ledger")
+    context.obj = Tool(config or configuration.settings_path())
+
+
+for command in COMMANDS:
+    ledger.add_command(command)
 
 
 def _books(connection: Connection, wanted: str | None) -> list[str]:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import doors, ledger, rent, rent_page
+from tests.benchmarks import doors, ledger, ledger_reading, rent, rent_page
 from tests.benchmarks.figures import show, write
 
 RESULTS = Path("var/bench/results.json")
 PARTS = {
     "doors": doors.measure,
     "ledger": ledger.measure,
+    "ledger_reading": ledger_reading.measure,
     "rent": rent.measure,
     "rent_page": rent_page.measure,
 }

@@ -72,7 +72,7 @@ def measure(folder: Path) -> Iterator[Figure]:
     """Ours and the bare statement in turn on the same server, so that a noisy machine hits both."""
     folder.chmod(0o711)
     with EmbeddedPostgres(folder / "postgres") as server:
-        app_url = _prepare(server)
+        app_url = prepare(server)
         bare_url = server.dsn(DATABASE)
         yield from _compare(
             "ledger.entries_8", app_url, bare_url, Load(), Load(), "8 processes, each a connection and a book"
@@ -113,7 +113,7 @@ def _compare(
     yield figure(f"{name}_p99", quantiles(commits, n=100)[98], "ms", None, f"of one commit; {words}")
 
 
-def _prepare(server: EmbeddedPostgres) -> str:
+def prepare(server: EmbeddedPostgres) -> str:
     """A migrated database with eight estates and their books; the application's address."""
     passwords = dict.fromkeys((OWNER, APP, READER), "bench")
     bootstrap(server.dsn(), DATABASE, passwords)
