@@ -100,7 +100,7 @@ def _compare(
 ) -> Iterator[Figure]:
     ours, bare = [], []
     for _ in range(ROUNDS):
-        ours.append(_sealed_rate(app_url, load))
+        ours.append(sealed_rate(app_url, load))
         bare.append(_rate(_bare, bare_url, bare_load).rate)
     late_s = max(one.tail_s_max for one in ours)
     said = (
@@ -171,7 +171,7 @@ def _bare(url: str, run: Callable[[Post], None]) -> None:
         run(post)
 
 
-def _sealed_rate(url: str, load: Load) -> Outcome:
+def sealed_rate(url: str, load: Load) -> Outcome:
     """As `_rate`, with the sealer in a process of its own; the clock stops when everything is sealed."""
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
