@@ -13,11 +13,14 @@ def register(app: Flask) -> None:
         arrears,
         devices,
         enrolment,
+        evidence,
         finance,
         frame,
         home,
+        my_data,
         operator,
         papers,
+        people,
         rent_runs,
         session,
         tenant,
@@ -37,5 +40,8 @@ def register(app: Flask) -> None:
         operator,
         enrolment,
         devices,
+        people,
+        my_data,
+        evidence,
     ):
         app.register_blueprint(part.blueprint)

@@ -44,8 +44,10 @@ MENU = (
     MenuEntry("rent_runs.index", ("finance",), "月度计租", "The monthly run"),
     MenuEntry("approvals.index", ("finance", "operator", "admin"), "审批", "Approvals"),
     MenuEntry("arrears.index", ("finance", "supervisor"), "欠费提醒", "Who is behind"),
+    MenuEntry("my_data.index", ("tenant",), "人脸与我的信息", "My face and my data"),
     MenuEntry("operator.doors", ("operator", "admin"), "门口现况", "Live doors"),
     MenuEntry("devices.index", ("operator", "admin"), "设备与告警", "Devices and alarms"),
+    MenuEntry("people.index", ("operator", "admin"), "住户", "Households and people"),
 )
 
 ERROR_TITLES = {
