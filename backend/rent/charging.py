@@ -5,7 +5,7 @@ A batch goes in as one array a column.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -15,18 +15,19 @@ from sqlalchemy import Connection, text
 
 from backend.db.arrays import array_text
 from backend.ledger import books, service
-from backend.ledger.rules import Dimensions
+from backend.ledger.chart import Chart
+from backend.ledger.rules import Dimensions, NewEntry
 from backend.ledger.vouchers import Occasion
 from backend.rent import vouchers
 from backend.rent.rules import ChargeLine
 
 _INSERT_CHARGES = text("""
     INSERT INTO rent_charge (charge_id, household_id, tenancy_id, unit_id, month, revision, due_on,
-                             amount_fen, estate_id, principal_id, charged_at)
+                             amount_fen, proposal_id, estate_id, principal_id, charged_at)
     SELECT given.*, :estate_id, CAST(:principal_id AS uuid), :now
     FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS uuid[]), CAST(:c3 AS uuid[]),
                 CAST(:c4 AS date[]), CAST(:c5 AS smallint[]), CAST(:c6 AS date[]),
-                CAST(:c7 AS bigint[])) AS given
+                CAST(:c7 AS bigint[]), CAST(:c8 AS uuid[])) AS given
     ON CONFLICT (tenancy_id, month, revision) DO NOTHING RETURNING charge_id
 """)
 _INSERT_LINES = text("""
@@ -36,6 +37,9 @@ _INSERT_LINES = text("""
                          CAST(:c3 AS date[]), CAST(:c4 AS date[]), CAST(:c5 AS bigint[]),
                          CAST(:c6 AS bigint[]), CAST(:c7 AS text[]), CAST(:c8 AS boolean[]))
 """)
+
+
+Entries = Callable[[Chart, "Sequence[NewCharge]"], list[NewEntry]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class NewCharge:
     revision: int
     due_on: date
     lines: tuple[ChargeLine, ...]
+    # Of a waiver or write-off: what two people agreed on.
+    proposal_id: UUID | None = None
 
     @property
     def amount_fen(self) -> int:
@@ -67,10 +73,12 @@ def make_charges(
     estate_id: str,
     charges: Sequence[NewCharge],
     occasion: Occasion,
-    summary_zh: str,
+    entries: str | Entries,
 ) -> list[NewCharge]:
     """Make the charges that nobody made before, all of one estate.
 
+    Args:
+        entries: the words of their entries, or what builds other entries than a charge's own.
     Returns:
         Those that this call made; the unique index on tenancy, month and revision decides.
     """
@@ -90,6 +98,7 @@ def make_charges(
                         one.revision,
                         one.due_on,
                         one.amount_fen,
+                        one.proposal_id,
                     )
                     for one in charges
                 ),
@@ -102,7 +111,9 @@ def make_charges(
     made = [charge for charge in charges if charge.charge_id in kept]
     if made:
         connection.execute(_INSERT_LINES, _columns(_line_rows(made)))
-        _post(connection, estate_id, made, occasion, summary_zh)
+        if isinstance(entries, str):
+            entries = _own_entries(estate_id, occasion, entries)
+        service.post(connection, entries(books.chart_of(connection, occasion.now), made))
     return made
 
 
@@ -126,23 +137,19 @@ def _line_rows(charges: Iterable[NewCharge]) -> Iterable[tuple[Any, ...]]:
             )
 
 
-def _post(
-    connection: Connection,
-    estate_id: str,
-    charges: Iterable[NewCharge],
-    occasion: Occasion,
-    summary_zh: str,
-) -> None:
-    chart = books.chart_of(connection, occasion.now)
-    entries = [
-        vouchers.charge_entry(
-            chart,
-            occasion,
-            charge.key,
-            summary_zh,
-            Dimensions(estate_id, charge.unit_id, charge.household_id, None),
-            charge.lines,
+def _own_entries(estate_id: str, occasion: Occasion, summary_zh: str) -> Entries:
+    def build(chart: Chart, charges: Sequence[NewCharge]) -> list[NewEntry]:
+        entries = (
+            vouchers.charge_entry(
+                chart,
+                occasion,
+                charge.key,
+                summary_zh,
+                Dimensions(estate_id, charge.unit_id, charge.household_id, None),
+                charge.lines,
+            )
+            for charge in charges
         )
-        for charge in charges
-    ]
-    service.post(connection, [entry for entry in entries if entry is not None])
+        return [entry for entry in entries if entry is not None]
+
+    return build

@@ -106,7 +106,7 @@ def charge_once(
         tenancy_id,
         tenancy.unit_id,
         month,
-        _next_revision(connection, tenancy_id, month),
+        next_revision(connection, tenancy_id, month),
         due_on or today + timedelta(days=rules.due_days),
         (line,),
     )
@@ -156,7 +156,7 @@ def _corrections(
     for month, lines in charged.items():
         target = assess(tenancy, month, facts, carried)
         carried = carried_out_fen(target)
-        revision = _next_revision(connection, tenancy.tenancy_id, month)
+        revision = next_revision(connection, tenancy.tenancy_id, month)
         for part in _up_and_down(differences(target, [line for _, line in lines], month)):
             found.append(
                 NewCharge(
@@ -207,7 +207,8 @@ def _make(
     return made
 
 
-def _next_revision(connection: Connection, tenancy_id: UUID, month: date) -> int:
+def next_revision(connection: Connection, tenancy_id: UUID, month: date) -> int:
+    """The number of the next charge of the month that is not the run's; under the account's lock."""
     last = connection.execute(
         select(func.max(rent_charge.c.revision)).where(
             rent_charge.c.tenancy_id == tenancy_id, rent_charge.c.month == month

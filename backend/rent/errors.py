@@ -317,3 +317,25 @@ class DemandUnknownError(ExplainedError):
 
     def __init__(self) -> None:
         super().__init__("没有找到这份催缴通知。", "There is no such demand.")
+
+
+class ChargeUnknownError(ExplainedError):
+    """No charge of that id."""
+
+    code = "charge_unknown"
+
+    def __init__(self) -> None:
+        super().__init__("没有找到这笔应收。", "There is no such charge.")
+
+
+class LetOffTooMuchError(ExplainedError):
+    """More would be let off than is still owed."""
+
+    code = "let_off_too_much"
+
+    def __init__(self, amount_fen: int, left_fen: int) -> None:
+        self.amount_fen, self.left_fen = amount_fen, left_fen
+        super().__init__(
+            f"这一项只欠 {left_fen} 分，不能减免或核销 {amount_fen} 分；已交的请用退款。",
+            f"Only {left_fen} fen are owed, so {amount_fen} cannot be let off; what was paid is refunded.",
+        )

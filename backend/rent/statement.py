@@ -229,7 +229,7 @@ def _unsettled(connection: Connection, household_ids: Sequence[UUID]) -> Sequenc
         .where(among(rent_charge.c.household_id, household_ids))
         .group_by(rent_charge.c.charge_id)
         .having(paid != rent_charge.c.amount_fen)
-        .order_by(rent_charge.c.due_on, rent_charge.c.month, rent_charge.c.charge_id)
+        .order_by(rent_charge.c.due_on, rent_charge.c.month, rent_charge.c.revision, rent_charge.c.charge_id)
     ).all()
 
 

@@ -55,6 +55,7 @@ rent_charge = Table(
     Column("amount_fen", BigInteger, nullable=False),
     Column("principal_id", Uuid),
     Column("charged_at", MOMENT, nullable=False),
+    Column("proposal_id", Uuid, ForeignKey("approval_proposal.proposal_id"), unique=True),
     UniqueConstraint("tenancy_id", "month", "revision"),
     Index("rent_charge_household_id_idx", "household_id", "due_on"),
 )

@@ -134,12 +134,17 @@ def lines_charged(
 ) -> dict[date, list[tuple[int, ChargeLine]]]:
     """Every line of the tenancy's charges from that month on, each with its charge's revision, by month.
 
-    Only months of the run: what was asked for once does not make a month.
+    Only months of the run: what was asked for once does not make a month. What was let off is left out:
+    no correction takes it back.
     """
     rows = connection.execute(
         select(rent_charge.c.month, rent_charge.c.revision, rent_charge_line)
         .join(rent_charge_line, rent_charge_line.c.charge_id == rent_charge.c.charge_id)
-        .where(rent_charge.c.tenancy_id == tenancy_id, rent_charge.c.month >= from_month)
+        .where(
+            rent_charge.c.tenancy_id == tenancy_id,
+            rent_charge.c.month >= from_month,
+            rent_charge.c.proposal_id.is_(None),
+        )
         .order_by(rent_charge.c.month, rent_charge.c.revision, rent_charge_line.c.line_no)
     )
     found: dict[date, list[tuple[int, ChargeLine]]] = {}

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
+from uuid import UUID
 
 from backend.ledger.chart import Chart, Role
 from backend.ledger.rules import Dimensions, Line, NewEntry, credit, debit
-from backend.ledger.vouchers import DUES, HELD_BY, Occasion, entry_of, paid
+from backend.ledger.vouchers import DUES, HELD_BY, Occasion, dropped, entry_of, paid
 from backend.rent.allocation import DUE_OF, Part
 from backend.rent.rules import ChargeLine, LineKind
 
 RENT_CHARGED = "rent_charge"
 RECEIPT = "payment"
 PREPAID_USED = "prepaid_use"
+WAIVED = "waiver"
 
 CHANNELS_ZH = {
     "wechat_pay": "微信支付",
@@ -54,6 +56,14 @@ def charge_line(chart: Chart, about: Dimensions, line: ChargeLine) -> tuple[Line
     if line.amount_fen > 0:
         return debit(owes, line.amount_fen, about), credit(owed_to, line.amount_fen, about)
     return debit(owed_to, -line.amount_fen, about), credit(owes, -line.amount_fen, about)
+
+
+def waiver_entry(
+    chart: Chart, occasion: Occasion, proposal_id: UUID, dues: Iterable[tuple[Dimensions, str, int]]
+) -> NewEntry:
+    """减免: what is still owed is let off; `dues` are (about, word of the due, fen)."""
+    lines = (line for about, due, fen in dues for line in dropped(chart, about, due, fen))
+    return entry_of(occasion, WAIVED, str(proposal_id), "减免", lines)
 
 
 def charge_summary(month: date) -> str:

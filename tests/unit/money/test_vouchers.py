@@ -164,6 +164,13 @@ def test_every_role_of_the_chart_is_used_by_a_documented_entry() -> None:
     assert used - {CHANNEL} == {CHART.code(role) for role in Role}
 
 
+def test_a_waiver_is_as_documented() -> None:
+    dues = [(ABOUT, word, fen) for word, fen in EACH_DUE.items()]
+    entry = vouchers.waiver_entry(CHART, OCCASION, PROPOSAL, dues)
+    assert entry.event_key == str(PROPOSAL)
+    hold(entry, EACH_DUE)
+
+
 def test_a_charge_of_nothing_but_nil_lines_has_no_entry() -> None:
     lines = [ChargeLine(LineKind.SUBSIDY, MONTH, DAY, 0, 500, "x")]
     assert vouchers.charge_entry(CHART, OCCASION, "key", "应收", ABOUT, lines) is None

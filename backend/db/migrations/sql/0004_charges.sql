@@ -1,5 +1,7 @@
 -- Charges of every kind of line, and corrections, which may be below zero; payments by due.
 
+-- Of a waiver or write-off, which is a correction too: what two people agreed on, carried out once.
+ALTER TABLE rent_charge ADD COLUMN proposal_id uuid UNIQUE REFERENCES approval_proposal;
 ALTER TABLE rent_charge DROP CONSTRAINT rent_charge_amount_fen_check;
 ALTER TABLE rent_charge ADD CONSTRAINT rent_charge_only_corrections_below_zero
     CHECK (amount_fen >= 0 OR revision > 0);
