@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import doors, ledger, ledger_reading, rent, rent_page
+from tests.benchmarks import doors, ledger, ledger_reading, payments, rent, rent_page
 from tests.benchmarks.figures import show, write
 
 RESULTS = Path("var/bench/results.json")
@@ -17,6 +17,7 @@ PARTS = {
     "doors": doors.measure,
     "ledger": ledger.measure,
     "ledger_reading": ledger_reading.measure,
+    "payments": payments.measure,
     "rent": rent.measure,
     "rent_page": rent_page.measure,
 }
