@@ -18,6 +18,7 @@ from backend.messaging.http_messenger import make_messenger
 from backend.messaging.service import NOTIFY_CHANNEL as MESSAGES
 from backend.messaging.service import work_messages
 from backend.payments.autopay import run_autopay
+from backend.payments.deposits import remind
 from backend.payments.money_sweeper import sweep_money_back
 from backend.payments.notices import CHANNEL
 from backend.payments.port import Provider
@@ -71,6 +72,7 @@ def run_worker(settings: BackendSettings) -> None:
         jobs += _jobs_of(engine, provider, settings.payment_rules)
     rules, url_of_pages = settings.payment_rules, settings.serve.public_url
     jobs.append(Job("autopay", lambda now: run_autopay(engine, providers, now, rules, url_of_pages)))
+    jobs.append(Job("deposits", lambda now: _remind_deposits(engine, now, rules)))
     jobs.append(Job("money_back", lambda now: sweep_money_back(engine, providers, now)))
     jobs.append(
         Job(
@@ -102,6 +104,11 @@ def run_worker(settings: BackendSettings) -> None:
     sealer.stop()
     engine.dispose()
     log.info("worker_stopped")
+
+
+def _remind_deposits(engine: Engine, now: datetime, rules: PaymentRules) -> int:
+    with engine.begin() as connection:
+        return remind(connection, now, rules)
 
 
 def _jobs_of(engine: Engine, provider: Provider, rules: PaymentRules) -> list[Job]:

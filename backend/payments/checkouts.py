@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,7 +30,7 @@ from backend.payments.port import (
     Shown,
 )
 from backend.payments.settings import PaymentRules
-from backend.payments.tables import checkout
+from backend.payments.tables import checkout, pay_link
 from backend.payments.windows import closure_at
 from backend.registry.rules import local_day
 from backend.registry.tables import household
@@ -279,6 +280,26 @@ def checkout_state(
         raise CheckoutUnknownError
     if row.principal_id != principal.principal_id:
         check_payer(connection, row.household_id, principal, "payments.checkout_state", now)
+    return _view(row)
+
+
+def checkout_of_link(connection: Connection, word: str, checkout_id: UUID) -> CheckoutView:
+    """The same for whoever holds the link that it was made with.
+
+    Raises:
+        CheckoutUnknownError: no such checkout, or not of that link.
+    """
+    row = connection.execute(
+        select(checkout, payment.c.receipt_number)
+        .join(pay_link, pay_link.c.link_id == checkout.c.link_id)
+        .outerjoin(payment, payment.c.payment_id == checkout.c.payment_id)
+        .where(
+            checkout.c.checkout_id == checkout_id,
+            pay_link.c.token_hash == hashlib.sha256(word.encode()).digest(),
+        )
+    ).one_or_none()
+    if row is None:
+        raise CheckoutUnknownError
     return _view(row)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import holidays
+import structlog
 from sqlalchemy import BigInteger, Connection, Row, cast, func, insert, select, update
 
 from backend.approvals import service as approvals
@@ -22,6 +23,7 @@ from backend.ledger.chart import Chart
 from backend.ledger.periods import open_day
 from backend.ledger.rules import Dimensions
 from backend.ledger.vouchers import Occasion
+from backend.messaging.service import NewMessage, write
 from backend.payments import vouchers
 from backend.payments.errors import (
     DepositNotHeldError,
@@ -42,6 +44,7 @@ from backend.rent.settings import RentSettings
 from backend.rent.tables import payment_allocation, rent_charge
 
 KIND = "deposit_return"
+log = structlog.get_logger()
 DAMAGE_ZH = "损坏赔偿"
 
 
@@ -117,6 +120,44 @@ def open_settlement(
             opened_at=now,
         )
     )
+
+
+def remind(connection: Connection, now: datetime, rules: PaymentRules) -> int:
+    """Say once, before its term ends, which deposits have to be returned; returns how many are new.
+
+    The page lists them for the office; the tenant is told the last day.
+    """
+    new = [row for row in due_soon(connection, now, rules.deposit_remind_days) if row.reminded_at is None]
+    for row in new:
+        log.warning("deposit_due_soon", tenancy_id=str(row.tenancy_id), due_on=str(row.due_on))
+        text_zh = f"您的押金最晚 {row.due_on.month}月{row.due_on.day}日前转账退还；账号有变化请到服务窗口。"
+        for person_id in _people(connection, row.household_id):
+            key = f"deposit:{row.tenancy_id}:due"
+            write(connection, NewMessage(key, row.estate_id, row.household_id, person_id, text_zh), now)
+        connection.execute(
+            update(deposit_settlement)
+            .where(deposit_settlement.c.tenancy_id == row.tenancy_id)
+            .values(reminded_at=now)
+        )
+    return len(new)
+
+
+def _people(connection: Connection, household_id: UUID) -> list[UUID]:
+    member = registry.household_member
+    query = select(member.c.person_id).where(member.c.household_id == household_id, member.c.kind == "tenant")
+    return list(connection.execute(query.distinct()).scalars())
+
+
+def estate_of_settlement(connection: Connection, tenancy_id: UUID) -> str:
+    """The estate of a deposit under settlement.
+
+    Raises:
+        DepositStepError: there is none.
+    """
+    row = _settlement(connection, tenancy_id)
+    if row is None:
+        raise DepositStepError
+    return str(row.estate_id)
 
 
 def propose_deduction(

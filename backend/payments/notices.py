@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine, Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from backend.identity.principal import Principal
 from backend.payments.disputes import apply_dispute
 from backend.payments.errors import NoticeUnknownError
 from backend.payments.port import (
@@ -157,6 +158,28 @@ def replay_notice(connection: Connection, notice_id: int, now: datetime) -> None
     if moved.rowcount == 0:
         raise NoticeUnknownError(notice_id)
     connection.execute(select(func.pg_notify(CHANNEL, "")))
+
+
+def put_aside(
+    connection: Connection, notice_id: int, reason: str, principal: Principal, now: datetime
+) -> None:
+    """A person has dealt with a parked notice in another way; it stays kept, with who and why.
+
+    Raises:
+        NoticeUnknownError: no parked notice of that number, or no reason.
+    """
+    moved = connection.execute(
+        update(provider_notice)
+        .where(provider_notice.c.notice_id == notice_id, provider_notice.c.state == "parked")
+        .values(
+            state="ignored",
+            reason=func.concat(provider_notice.c.reason, " | ", reason.strip()),
+            principal_id=principal.principal_id,
+            finished_at=now,
+        )
+    )
+    if moved.rowcount == 0 or not reason.strip():
+        raise NoticeUnknownError(notice_id)
 
 
 _CLAIM = text("""

@@ -57,12 +57,13 @@ def account_of(connection: Connection, person_id: UUID | None, now: datetime) ->
         estate_id=estate_of(connection, household_id),
         home_zh=_home_zh(connection, household_id, today),
         statement=household_statement(connection, household_id),
-        seen=_seen(connection, household_id),
+        seen=seen_of(connection, household_id),
         waiting=_waiting(connection, household_id, now),
     )
 
 
-def _seen(connection: Connection, household_id: UUID) -> str:
+def seen_of(connection: Connection, household_id: UUID) -> str:
+    """The account's state as far as paying goes."""
     ended = connection.scalar(
         select(func.count())
         .select_from(checkout)

@@ -8,8 +8,9 @@ from typing import Literal
 from uuid import UUID, uuid5
 
 from backend.payments.checkouts import CheckoutView
-from backend.payments.port import CheckoutState
+from backend.payments.port import CheckoutState, Shown
 from backend.web import words
+from backend.web.qr import code_url
 from backend.web.receipts import Receipt
 from backend.web.rent_view import METHOD_BY_KEY
 
@@ -35,6 +36,7 @@ class PaymentPage:
     Attributes:
         under_way: the payer may have paid already, so a second try has to be warned of.
         url: the provider's page while it can still be paid there; None otherwise.
+        code: what is to be scanned, as a picture; None where there is a page instead.
         reference: short enough to say at the counter.
     """
 
@@ -45,6 +47,7 @@ class PaymentPage:
     method_zh: str
     method_en: str
     url: str | None
+    code: str | None
     reference: str
     title_zh: str
     title_en: str
@@ -81,7 +84,10 @@ def payment_page(view: CheckoutView, receipt: Receipt | None) -> PaymentPage:
         method_zh=method.zh,
         method_en=method.en,
         # Whoever is in the middle of paying is not sent to pay a second time.
-        url=view.url if view.state is CheckoutState.OPEN else None,
+        url=view.url if view.state is CheckoutState.OPEN and view.shown is Shown.PAGE else None,
+        code=code_url(view.url)
+        if view.url and view.state is CheckoutState.OPEN and view.shown is Shown.CODE
+        else None,
         reference=words.short_id(view.checkout_id),
         title_zh=title_zh,
         title_en=title_en,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
+from uuid import UUID
 
 from backend.errors import ExplainedError
 from backend.rent.rules import next_month
@@ -61,6 +62,7 @@ class Line:
 class Charge:
     """One month's charge, why it is what it is, and what is left of it."""
 
+    charge_id: UUID
     title_zh: str
     title_en: str
     due_on: date
@@ -152,6 +154,21 @@ def read_wish(choice: str, typed: str, limit_fen: int) -> Wish:
     return Wish(int(offered["fen"]), choice)
 
 
+def wish_for(statement: Statement, chosen: Collection[str]) -> tuple[Wish, tuple[UUID, ...]]:
+    """The amount of the charges that were ticked, and which they are.
+
+    Raises:
+        AmountMissingError: nothing is ticked.
+        BillChangedError: one of them is not owed any more.
+    """
+    if not chosen:
+        raise AmountMissingError
+    found = [charge for charge in statement.unpaid if str(charge.charge_id) in chosen]
+    if len(found) != len(set(chosen)):
+        raise BillChangedError
+    return Wish(sum(charge.left_fen for charge in found), None), tuple(one.charge_id for one in found)
+
+
 def still_offered(wish: Wish, statement: Statement) -> bool:
     """Whether the account still offers what the form shows; a typed amount is always the payer's own."""
     return wish.offered is None or wish.offered in {choice.value for choice in choices_of(statement)}
@@ -176,6 +193,7 @@ def method_zh(key: str) -> str:
 
 def _charge(unpaid: UnpaidCharge, today: date) -> Charge:
     return Charge(
+        charge_id=unpaid.charge_id,
         title_zh=f"{words.month_zh(unpaid.month)}房租",
         title_en=words.month_en(unpaid.month),
         due_on=unpaid.due_on,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -42,7 +41,9 @@ from backend.web.rent_view import (
     chosen_method,
     read_wish,
     still_offered,
+    wish_for,
 )
+from backend.web.rent_view import Method as WayToPay
 
 # What the payer can put right, or has to be told in front of the form.
 REFUSALS = (
@@ -90,13 +91,19 @@ def pay() -> ResponseReturnValue:
         return render_template("no_home.html"), 403
     chosen = Chosen(sent.get("amount", ""), sent.get("yuan", "")[:20], sent.get("method", ""))
     limit_fen = account.statement.total_owed_fen + services().settings.payment_rules.prepay_limit_fen
+    charge_ids: tuple[UUID, ...] = ()
     try:
-        wish = read_wish(chosen.amount, chosen.yuan, limit_fen)
+        if chosen.amount == "some":
+            wish, charge_ids = wish_for(account.statement, sent.getlist("charge"))
+        else:
+            wish = read_wish(chosen.amount, chosen.yuan, limit_fen)
     except AmountError as refused:
         return _page(account, now, chosen, wrong_amount=refused), 422
+    except BillChangedError as refused:
+        return _page(account, now, _at_first(account), trouble=refused), 409
     try:
         method = Method(chosen_method(chosen.method).key)
-        return redirect(_begin(account, who, sent.get("seen", ""), wish, method, now), 303)
+        return redirect(_begin(account, who, sent.get("seen", ""), wish, method, now, charge_ids), 303)
     except BillChangedError as refused:
         return _page(account, now, replace(_at_first(account), method=chosen.method), trouble=refused), 409
     except REFUSALS as refused:
@@ -125,6 +132,12 @@ def _at_first(account: Account) -> Chosen:
     return Chosen(amount, "", known[0] if known else METHODS[0].key)
 
 
+def _methods(account: Account) -> list[WayToPay]:
+    """What the estate takes; all of them where paying online is not set up, and the form then says so."""
+    online = current_providers().online(account.estate_id)
+    return [method for method in METHODS if method.key in online or not online]
+
+
 def _page(
     account: Account,
     now: datetime,
@@ -141,14 +154,22 @@ def _page(
         home_zh=account.home_zh,
         waiting=account.waiting,
         seen=account.seen,
-        methods=METHODS,
+        methods=_methods(account),
         chosen=chosen,
         wrong_amount=wrong_amount,
         trouble=trouble,
     )
 
 
-def _begin(account: Account, who: Principal, seen: str, wish: Wish, method: Method, now: datetime) -> str:
+def _begin(
+    account: Account,
+    who: Principal,
+    seen: str,
+    wish: Wish,
+    method: Method,
+    now: datetime,
+    charge_ids: tuple[UUID, ...],
+) -> str:
     """Where the payer goes now: to the provider, or to the page of the payment that this was already.
 
     Raises:
@@ -156,7 +177,8 @@ def _begin(account: Account, who: Principal, seen: str, wish: Wish, method: Meth
         AmountOutOfRangeError, PaymentsNotSetUpError, ProviderRefusedError, ProviderUnavailableError
     """
     parts = services()
-    attempt = attempt_id(who.principal_id, account.household_id, seen, wish.amount_fen, method)
+    what = "/".join((method, *(str(one) for one in charge_ids)))
+    attempt = attempt_id(who.principal_id, account.household_id, seen, wish.amount_fen, what)
     ours = url_for("tenant.payment", checkout_id=attempt)
     if seen != account.seen or not still_offered(wish, account.statement):
         with parts.engine.connect() as connection:
@@ -177,12 +199,13 @@ def _begin(account: Account, who: Principal, seen: str, wish: Wish, method: Meth
             now,
             attempt_id=attempt,
             rules=parts.settings.payment_rules,
+            charge_ids=charge_ids,
         )
     except CheckoutClosedError:
         return ours
     # Browsers hold a form to `form-action` through its redirects; elsewhere the payer goes by a link.
     allowed = parts.settings.payments.checkout_origins
-    return started.url if _origin(started.url) in allowed else ours
+    return started.url if words.origin(started.url) in allowed else ours
 
 
 def _read(checkout_id: UUID) -> PaymentPage:
@@ -192,8 +215,3 @@ def _read(checkout_id: UUID) -> PaymentPage:
         number = view.receipt_number
         receipt = read_receipt(connection, by_number(number)) if number is not None else None
     return payment_page(view, receipt)
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta, timezone
+from urllib.parse import urlsplit
 
 # China has one time zone and has had no summer time since 1991, so a fixed offset is exact.
 BEIJING = timezone(timedelta(hours=8), "Asia/Shanghai")
@@ -98,3 +99,9 @@ def month_en(day: date) -> str:
 def short_id(identifier: object) -> str:
     """The first eight characters, upper case: enough to say over the telephone."""
     return str(identifier).replace("-", "")[:8].upper()
+
+
+def origin(url: str) -> str:
+    """Scheme and host of an address."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from backend.approvals import service as approvals
 from backend.approvals.errors import ApprovalMissingError, ApprovalUsedError, SecondPersonNeededError
 from backend.identity.principal import Principal
+from backend.messaging.port import Channel
+from backend.messaging.service import set_address
+from backend.messaging.tables import message
 from backend.payments import deposits, disputes, refunds
 from backend.payments.counter import take_at_counter
 from backend.payments.counter_adapter import CounterProvider
@@ -361,6 +364,13 @@ def test_a_deposit_is_held_reduced_by_damage_and_the_rest_returned_in_its_term(
         approvals.approve(connection, back, other, now)
         assert [row.tenancy_id for row in deposits.due_soon(connection, now, 9)] == [home.tenancy_id]
         assert deposits.due_soon(connection, now, 8) == []
+        set_address(connection, home.person_id, Channel.SMS, "13800000000", now)
+        assert deposits.remind(connection, now, RULES) == 0
+        near = now + timedelta(days=7)
+        assert deposits.remind(connection, near, RULES) == 1
+        assert deposits.remind(connection, near, RULES) == 0
+        (told,) = connection.execute(select(message.c.text_zh)).scalars()
+        assert "11月12日" in told
         deposits.return_deposit(connection, back, "20261105-1", clerk, now)
         assert deposits.due_soon(connection, now, 9) == []
         assert deposits.held_fen(connection, home.tenancy_id) == 0
