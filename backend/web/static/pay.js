@@ -4,6 +4,8 @@
 const form = document.querySelector("form[data-once]");
 const yuan = document.getElementById("yuan");
 const other = form.querySelector('input[name="amount"][value="other"]');
+const some = form.querySelector('input[name="amount"][value="some"]');
+const months = form.querySelector("[data-some]");
 const part = form.querySelector("[data-other]");
 const shown = form.querySelector("[data-amount]");
 const button = form.querySelector("button[type=submit]");
@@ -13,6 +15,7 @@ function show() {
   const chosen = form.querySelector('input[name="amount"]:checked');
   // What is wrong with an amount stays in sight, also when none was chosen.
   part.hidden = chosen !== other && !part.querySelector(".wrong");
+  if (months) months.hidden = chosen !== some;
   shown.textContent = chosen && chosen.dataset.yuan ? chosen.dataset.yuan : "";
 }
 
