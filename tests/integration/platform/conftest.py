@@ -145,7 +145,7 @@ class LocalMachine:
 
     def stop(self) -> None:
         """Stop all, those that need others first."""
-        for name in ("gateway", "mosquitto", "worker", "backend", "postgres"):
+        for name in ("kiosk", "gateway", "mosquitto", "worker", "backend", "postgres"):
             self.services[name].stop()
 
 
