@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+import re
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -12,9 +13,12 @@ from sqlalchemy import Connection, select
 
 from backend import settings as configuration
 from backend.cli import Explained, OneSentenceGroup, Tool, pass_tool
+from backend.identity.accounts import principal_by_login
 from backend.ledger import chain
-from backend.ledger.errors import BookUnknownError, yuan
+from backend.ledger.errors import BookUnknownError, LineTextError, yuan
 from backend.ledger.household import household_account
+from backend.ledger.manual import propose_entry
+from backend.ledger.rules import Line, credit, debit
 from backend.ledger.tables import book
 from estate.logs import configure_logs
 
@@ -97,7 +101,40 @@ def household_command(
         click.echo("没有分录，请核对住户编号  |  no postings; check the household's id", err=True)
 
 
-COMMANDS = (head_command, seal_status_command, check_command, household_command)
+@click.command("propose-entry")
+@click.option("--book", "book_id", required=True, help="小区代码，或 city  |  an estate's id, or city")
+@click.option("--on", "on", type=click.DateTime(["%Y-%m-%d"]), required=True, help="入账日期  |  its day")
+@click.option("--summary", required=True, help="摘要  |  what it says")
+@click.option("--line", "lines", multiple=True, required=True, help="“1002 借 12.34”  |  code, side, yuan")
+@click.option("--reason", required=True, help="理由  |  why")
+@click.option("--as", "login", required=True, help="申请人的登录名  |  the login of whoever asks")
+@pass_tool
+def propose_entry_command(
+    tool: Tool, book_id: str, on: datetime, summary: str, lines: tuple[str, ...], reason: str, login: str
+) -> None:
+    """提出手工凭证，由另一人在“审批”页同意后入账  |  propose an entry; posted when another approves it."""
+    now = datetime.now(UTC)
+    with tool.transaction() as connection:
+        who = principal_by_login(connection, login, now)
+        postings = [read_line(line) for line in lines]
+        asked = propose_entry(connection, book_id, on.date(), summary, postings, reason, who, now)
+    click.echo(f"{asked.proposal_id}  {asked.summary_zh}")
+
+
+def read_line(words: str) -> Line:
+    """A posting as it is typed: `1002 借 12.34`.
+
+    Raises:
+        LineTextError
+    """
+    found = re.fullmatch(r"(\S+)\s+([借贷])\s*([0-9]{1,12})(?:\.([0-9]{1,2}))?", words.strip())
+    if found is None:
+        raise LineTextError(words)
+    fen = int(found[3]) * 100 + int((found[4] or "").ljust(2, "0"))
+    return debit(found[1], fen) if found[2] == "借" else credit(found[1], fen)
+
+
+COMMANDS = (head_command, seal_status_command, check_command, household_command, propose_entry_command)
 
 
 @click.group(cls=OneSentenceGroup)

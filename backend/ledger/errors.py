@@ -171,3 +171,28 @@ class BookUnknownError(ExplainedError):
             f"没有账簿 {book_id}：应为小区代码，或 city。",
             f"There is no book {book_id}: it is an estate's id, or `city`.",
         )
+
+
+class AccountUnknownError(ExplainedError):
+    """No account of that code in the chart."""
+
+    code = "account_unknown"
+
+    def __init__(self, account_code: str) -> None:
+        self.account_code = account_code
+        super().__init__(
+            f"科目表中没有科目 {account_code}。", f"The chart of accounts has no account {account_code}."
+        )
+
+
+class LineTextError(ExplainedError):
+    """A posting that is not written as code, side and amount."""
+
+    code = "line_text"
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__(
+            f"分录“{text}”看不懂，请写成“科目 借 12.34”或“科目 贷 12.34”。",
+            f"The posting {text!r} is not understood: write `code 借 12.34` or `code 贷 12.34`.",
+        )

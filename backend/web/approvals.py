@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -16,10 +17,16 @@ from backend.errors import ExplainedError
 from backend.identity.principal import Principal, Role
 from backend.identity.tables import principal as principal_table
 from backend.identity.web import required_principal, requires
+from backend.ledger import manual
 from backend.registry.estates import estates
 from backend.services import services
 
 ROLES: tuple[Role, ...] = ("finance", "operator", "admin")
+
+# What is carried out with the approval itself, in the same transaction; everything else has a page or a job.
+ACTS: Mapping[str, Callable[[Connection, UUID, Principal, datetime], object]] = {
+    manual.KIND: manual.post_agreed,
+}
 
 blueprint = Blueprint("approvals", __name__, url_prefix="/approvals")
 
@@ -62,7 +69,11 @@ def decide(proposal_id: UUID) -> ResponseReturnValue:
             match sent.get("verdict"):
                 case "approve":
                     note = sent.get("reason", "")
-                    approvals.approve(connection, proposal_id, who, now, revision=revision, note=note)
+                    agreed = approvals.approve(
+                        connection, proposal_id, who, now, revision=revision, note=note
+                    )
+                    if agreed.kind in ACTS:
+                        ACTS[agreed.kind](connection, proposal_id, who, now)
                 case "withdraw":
                     approvals.withdraw(connection, proposal_id, who, now)
                 case _:

@@ -15,6 +15,9 @@ from sqlalchemy import Engine
 from backend.approvals.service import Proposal, change, get, propose
 from backend.identity.accounts import set_password
 from backend.identity.principal import Principal
+from backend.ledger.manual import propose_entry
+from backend.ledger.rules import credit, debit
+from backend.ledger.service import trial_balance
 from tests.integration.money.conftest import make_principal
 
 if TYPE_CHECKING:
@@ -115,3 +118,17 @@ def test_a_no_needs_a_reason_and_a_changed_text_a_second_look(
     assert state(engine, asked) == "open"
     assert send(chief, asked, "decline", "金额不符", revision=2) == 303
     assert state(engine, asked) == "declined"
+
+
+def test_an_entry_by_hand_is_posted_with_its_approval(
+    engine: Engine, staff: dict[str, Principal], as_person: Callable[[str], FlaskClient]
+) -> None:
+    lines, today = (debit("1002", 1234), credit("1001", 1234)), datetime.now(UTC)
+    with engine.begin() as connection:
+        entry = propose_entry(
+            connection, ESTATE, today.date(), "现金缴存", lines, "漏记", staff["clerk"], today
+        )
+    assert send(as_person("chief"), entry, "approve") == 303
+    assert state(engine, entry) == "used"
+    with engine.connect() as connection:
+        assert [one.balance_fen for one in trial_balance(connection, ESTATE, today.date())] == [-1234, 1234]
