@@ -76,8 +76,9 @@ def rent(context: click.Context, config: Path | None) -> None:
 @pass_tool
 def tariffs(tool: Tool, file: Path) -> None:
     """载入收费标准和减免档次（按日期分版本）  |  load dated tariffs and relief tiers from a file."""
+    given = read_tariff_file(file)
     with tool.transaction() as connection:
-        changed = load_tariffs(connection, read_tariff_file(file), datetime.now(UTC))
+        changed = load_tariffs(connection, given, datetime.now(UTC))
     click.echo(f"新增或截止 {changed} 个版本  |  {changed} versions added or ended", err=True)
 
 
