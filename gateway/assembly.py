@@ -97,7 +97,9 @@ def assemble(
     recalled = _recall(journal_path, recents, devices, alarms)
     clock = GatewayClock(time.time, time.monotonic, recalled.time_s)
     journal = Journal(
-        partial(JournalStore, journal_path), lambda done: loop.post(lambda: written(done)), clock.now_s
+        partial(JournalStore, journal_path, synchronous="FULL" if settings.journal.sync else "OFF"),
+        lambda done: loop.post(lambda: written(done)),
+        clock.now_s,
     )
     keeper = JournalKeeper(
         journal_path, settings.journal.hours, journal, lambda: datetime.fromtimestamp(clock.now_s(), UTC)
@@ -189,6 +191,7 @@ def assemble(
             yardstick,
         )
     inspector = Inspector(
+        syncs=settings.journal.sync,
         gateway_id=settings.gateway.id,
         started_at=datetime.now(UTC),
         broker=broker,

@@ -99,6 +99,7 @@ def find_alarms(
     clock_behind_s: float,
     city_ahead_s: float,
     more: Iterable[str] = (),
+    syncs: bool = True,
 ) -> list[str]:
     """What somebody should look at, each as one sentence in Chinese and English."""
     found: list[str] = list(more)
@@ -112,6 +113,11 @@ def find_alarms(
         alarm(
             f"记录写不进磁盘，门照常应答但不确认：{journal.reason}",
             f"the disk takes no records; doors are answered, nothing is confirmed: {journal.reason}",
+        )
+    if not syncs:
+        alarm(
+            "记录不同步到磁盘（journal.sync = false，仅供测试），断电会丢记录",
+            "records are not synced (journal.sync = false, for tests only): a power cut loses them",
         )
     if buffer.nearly_full:
         alarm(

@@ -25,6 +25,7 @@ class Inspector:
     """The parts that are looked at."""
 
     gateway_id: str
+    syncs: bool
     started_at: datetime
     broker: Broker
     counters: Counters
@@ -58,6 +59,7 @@ class Inspector:
             clock_behind_s=behind_s,
             city_ahead_s=self.clock.city_ahead_s,
             more=[*sentences(self.alarms.raised()), *self._unserved()],
+            syncs=self.syncs,
         )
         return Health(
             gateway=self.gateway_id,

@@ -53,6 +53,7 @@ class JournalSection(Struct, frozen=True, forbid_unknown_fields=True):
 
     hours: Annotated[int, Meta(ge=1, le=24 * 366)] = 720
     answer_wait_ms: Annotated[int, Meta(ge=0, le=1000)] = 10
+    sync: bool = True  # false only in the test that shows what it is for; an alarm says so
 
 
 class DoorsSection(Struct, frozen=True, forbid_unknown_fields=True):

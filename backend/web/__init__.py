@@ -13,6 +13,8 @@ def register(app: Flask) -> None:
         arrears,
         counter,
         devices,
+        door_codes,
+        door_orders,
         enrolment,
         evidence,
         finance,
@@ -49,5 +51,7 @@ def register(app: Flask) -> None:
         people,
         my_data,
         evidence,
+        door_codes,
+        door_orders,
     ):
         app.register_blueprint(part.blueprint)

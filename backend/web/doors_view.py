@@ -30,7 +30,15 @@ PURPOSES: Mapping[str, tuple[str, str]] = {
     "safety": ("安全事件", "A safety incident"),
     "fault": ("查门的故障", "Finding a fault of the door"),
 }
-CREDENTIALS: Mapping[str, str] = {"face": "刷脸", "card": "刷卡", "panel": "面板识别"}
+CREDENTIALS: Mapping[str, str] = {
+    "face": "刷脸",
+    "card": "刷卡",
+    "panel": "面板识别",
+    "pin": "密码",
+    "qr": "二维码",
+    "visitor": "访客码",
+    "remote": "远程开门",
+}
 CLOCK_OFF_S_MAX = 60
 
 

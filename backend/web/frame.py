@@ -40,6 +40,7 @@ class MenuLink:
 
 MENU = (
     MenuEntry("tenant.rent", ("tenant",), "我的房租", "My rent: what I owe, and pay"),
+    MenuEntry("door_codes.index", ("tenant",), "我的门码", "My door codes: QR, PIN, visitors"),
     MenuEntry("finance.today", ("finance", "supervisor"), "今日账簿", "Today's ledger"),
     MenuEntry("rent_runs.index", ("finance",), "月度计租", "The monthly run"),
     MenuEntry("counter.index", ("finance",), "窗口收款", "The counter: cash, transfers, codes"),
@@ -47,6 +48,7 @@ MENU = (
     MenuEntry("arrears.index", ("finance", "supervisor"), "欠费提醒", "Who is behind"),
     MenuEntry("my_data.index", ("tenant",), "人脸与我的信息", "My face and my data"),
     MenuEntry("operator.doors", ("operator", "admin"), "门口现况", "Live doors"),
+    MenuEntry("door_orders.index", ("operator",), "开门和封闭", "Open, lock, release"),
     MenuEntry("devices.index", ("operator", "admin"), "设备与告警", "Devices and alarms"),
     MenuEntry("people.index", ("operator", "admin"), "住户", "Households and people"),
     # Last: nobody begins the day there.
