@@ -49,8 +49,8 @@ def test_a_resident_shows_a_qr_code_that_renews_itself(housed: Town, windows: Wi
     assert count(housed, "SELECT count(*) FROM qr_seed WHERE ended_at IS NULL") == 1
     page.goto("/my/doors")
     page.get_by_text("手机丢了").tap()
-    page.get_by_role("button", name=re.compile("作废以前的二维码")).tap()
-    page.wait_for_load_state()
+    with page.expect_response("**/renew"):
+        page.get_by_role("button", name=re.compile("作废以前的二维码")).tap()
     assert count(housed, "SELECT count(*) FROM qr_seed WHERE ended_at IS NULL") == 0
 
 
