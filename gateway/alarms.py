@@ -69,6 +69,13 @@ WORDS: dict[AlarmKind, tuple[str, str]] = {
     "door_forced": ("门被强行打开", "the door was forced"),
     "door_held_open": ("门长时间未关", "the door is held open"),
     "battery_low": ("电池电量低", "its battery is low"),
+    "duress": ("有人输入胁迫密码，请立即核实并报警", "a duress PIN was used: check at once, call the police"),
+    "codes_guessed": ("有人反复试密码，已暂停", "somebody is guessing codes; paused for some minutes"),
+    "passback": (
+        "同一人连续进入而未出门，请留意共用凭证",
+        "in twice without going out: a shared credential?",
+    ),
+    "fire": ("消防或紧急释放中，所有门常开", "fire or emergency: all doors are released"),
 }
 
 ALARMS = msgspec.json.Decoder(list[Alarm])

@@ -74,8 +74,32 @@ ALARMS: Mapping[str, Said] = {
         "请在本周内更换电池",
         "Change the battery this week.",
     ),
+    "duress": (
+        "有人输入了胁迫密码",
+        "A duress PIN was used: somebody may be under threat.",
+        "请悄悄核实，必要时报警；不要在门口声张",
+        "Check quietly, call the police if need be; say nothing at the door.",
+    ),
+    "codes_guessed": (
+        "有人反复输错密码，已暂停几分钟",
+        "Too many wrong codes: paused for some minutes.",
+        "请到门口看看；住户可刷卡",
+        "Have a look at the door; residents can use their cards.",
+    ),
+    "passback": (
+        "同一人连续进入而没有出门",
+        "Somebody came in twice without going out.",
+        "请留意是否有人共用卡或密码",
+        "A card or PIN may be shared.",
+    ),
+    "fire": (
+        "消防或紧急释放，所有门常开",
+        "Fire or emergency: all doors are released.",
+        "险情解除后，请在“开门和封闭”里解除",
+        "When it is over, end it under “Open, lock, release”.",
+    ),
 }
-URGENT = frozenset({"door_forced", "opened_for_nobody", "speaks_for_another"})
+URGENT = frozenset({"duress", "fire", "door_forced", "opened_for_nobody", "speaks_for_another"})
 LIVES: Mapping[str, tuple[str, str, str]] = {
     "online": ("在线", "online", "ok"),
     "offline": ("离线", "offline", "stop"),
