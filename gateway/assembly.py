@@ -30,6 +30,7 @@ from gateway.drivers import Address, Driver, DriverContext
 from gateway.drivers.choice import Drivers, known_drivers
 from gateway.drivers.commands import Command, OpenDoor
 from gateway.faces import face_yardstick
+from gateway.fallback import FallbackLists
 from gateway.finding import Finder
 from gateway.inspection import Inspector
 from gateway.intake import Intake
@@ -172,7 +173,8 @@ def assemble(
     )
 
     orders.on_open, orders.on_fire = pipeline.open_by_order, _fire_alarm(alarms, clock)
-    rosters.on_applied.append(orders.applied)
+    fallback = FallbackLists(rosters.estates, devices, send)
+    rosters.on_applied += [orders.applied, fallback.applied]
 
     def written(done: list[Group]) -> None:
         pipeline.written(done)
@@ -226,6 +228,7 @@ def assemble(
             panels=room,
             alarms=alarms,
             orders=orders,
+            fallback=fallback,
             photographer=photographer,
             snapshots=snapshots,
             gallery_keeper=gallery_keeper,

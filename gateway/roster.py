@@ -117,6 +117,16 @@ class EstateRoster:
             return Finding("unknown")
         return Finding("blocked" if held[1] else "match", person, right_at(person, group, now_s))
 
+    def cards_until(self, group: str, now_s: float, until_s: float) -> list[str]:
+        """The references of cards that open a group from now until then, all the time."""
+        found = []
+        for reference, (person_id, blocked) in self._cards.items():
+            person = self.people.get(person_id)
+            spans = person.rights.get(group, ()) if person is not None and not blocked else ()
+            if any(begin <= now_s and until_s <= end for begin, end in spans):
+                found.append(reference)
+        return sorted(found)
+
     def find_pin(self, pin: str, key: bytes | None, group: str, now_s: float) -> Finding:
         """Whose PIN this is at a door group."""
         if key is None:

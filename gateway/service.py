@@ -17,6 +17,7 @@ from gateway.clock import GatewayClock
 from gateway.devices import DeviceBook
 from gateway.door_orders import DoorOrders, Fire
 from gateway.drivers import Address
+from gateway.fallback import FallbackLists
 from gateway.health import Health
 from gateway.inspection import Inspector
 from gateway.journal import Journal
@@ -56,6 +57,7 @@ class Parts:
     panels: PanelRoom
     alarms: AlarmBook
     orders: DoorOrders
+    fallback: FallbackLists
     photographer: Photographer
     snapshots: SnapshotKeeper | None
     gallery_keeper: GalleryKeeper | None
@@ -151,6 +153,7 @@ class Service:
         parts.devices.find_silent(parts.clock.now_s())
         parts.care.tick(parts.clock.now_s())
         parts.orders.tick()
+        parts.fallback.tick(parts.clock.now_s())
         if now_s >= self._next_note_s:
             # A box that boots without a clock goes on from here, also where nobody has come by for days.
             self._next_note_s = now_s + TIME_NOTED_EVERY_S
