@@ -11,7 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from backend import settings as configuration
 from backend import web
-from backend.api import biometric, errors, gateways, headers, health, requests
+from backend.api import biometric, errors, gateways, headers, health, requests, uploads
 from backend.api.csrf import CSRFProtect
 from backend.db.engine import connect, make_engine
 from backend.identity import web as identity_web
@@ -53,6 +53,7 @@ def create_app(settings: BackendSettings) -> Flask:
         hops = settings.serve.proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     requests.install(app)
+    uploads.install(app)  # before anything reads the form
     # Before the protection of forms: what must not come is counted, whoever sends it.
     biometric.install(app)
     csrf = CSRFProtect(app)

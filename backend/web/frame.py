@@ -45,6 +45,9 @@ MENU = (
     MenuEntry("rent_runs.index", ("finance",), "月度计租", "The monthly run"),
     MenuEntry("counter.index", ("finance",), "窗口收款", "The counter: cash, transfers, codes"),
     MenuEntry("money.index", ("finance",), "退款、争议、押金", "Refunds, disputes, deposits, parked notices"),
+    MenuEntry(
+        "reconciliation.index", ("finance", "supervisor"), "对账", "Reconciliation with channels and banks"
+    ),
     MenuEntry("arrears.index", ("finance", "supervisor"), "欠费提醒", "Who is behind"),
     MenuEntry("my_data.index", ("tenant",), "人脸与我的信息", "My face and my data"),
     MenuEntry("operator.doors", ("operator", "admin"), "门口现况", "Live doors"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.benchmarks import doors, ledger, ledger_reading, payments, rent, rent_page
+from tests.benchmarks import doors, ledger, ledger_reading, reconcile, rent, rent_page
 from tests.benchmarks.figures import show, write
 
 RESULTS = Path("var/bench/results.json")
@@ -18,6 +19,7 @@ PARTS = {
     "ledger": ledger.measure,
     "ledger_reading": ledger_reading.measure,
     "payments": payments.measure,
+    "reconcile": reconcile.measure,
     "rent": rent.measure,
     "rent_page": rent_page.measure,
 }
