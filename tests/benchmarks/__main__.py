@@ -9,8 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import doors, ledger, ledger_reading, payments, rent, rent_page
-from tests.benchmarks import doors, ledger, ledger_reading, reconcile, rent, rent_page
+from tests.benchmarks import doors, ledger, ledger_reading, payments, reconcile, rent, rent_page
 from tests.benchmarks.figures import show, write
 
 RESULTS = Path("var/bench/results.json")
