@@ -107,6 +107,8 @@ class _Collector:
             ("joined_frames", counts.joined, "further events of a passage that had its answer"),
             ("answered_alone", counts.answered_alone, "answers sent before the record was on disk"),
             ("given_up", counts.given_up, "records not taken by the disk; devices send them again"),
+            ("hints", counts.hints, "said of a device on a topic that others may write, too"),
+            ("replies", counts.replies, "devices' acknowledgements of commands"),
             ("unsent", counts.unsent, "messages no broker connection would take"),
             ("commits", counts.commits, "journal commits"),
             ("records_forwarded", counts.forwarded, "records the backend has committed"),

@@ -244,13 +244,13 @@ class Vault:
             log.error("vault_photograph_broken", estate=estate_id, person=person_id)
             return None
 
-    def photographs(self, estate_id: str) -> set[str]:
-        """Of whom a photograph is kept in an estate."""
+    def photographs(self, estate_id: str) -> dict[str, str]:
+        """Of whom a photograph is kept in an estate, and since when (ISO time): another one has another."""
         with self._store.reading() as connection:
             rows = connection.execute(
-                "SELECT person FROM photograph WHERE estate = ?", (estate_id,)
+                "SELECT person, stored_at FROM photograph WHERE estate = ?", (estate_id,)
             ).fetchall()
-        return {row[0] for row in rows}
+        return dict(rows)
 
     def certificates(self, person_id: str) -> list[ErasureCertificate]:
         """The certificates of a person's finished erasures, oldest first."""

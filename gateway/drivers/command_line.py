@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from estate.config import SettingsError
+from estate.processes import StartFailedError
 from gateway.drivers import DriverContext
 from gateway.drivers.choice import BUILT_IN, known_drivers
 from gateway.drivers.conformance import DEVICE, ESTATE, faults, read_samples
@@ -38,8 +39,8 @@ def check(name: str, samples: Path | None, seed: int) -> None:
     """检查一个驱动是否合规  |  Check that a driver keeps the rules; exit status 1 when it does not."""
     known = known_drivers()
     if name not in known:
-        reason = f"没有这个驱动，已知 (no such driver; known): {', '.join(known)}"
-        raise SettingsError("--", name, reason)
+        names = ", ".join(known)
+        raise StartFailedError(f"没有驱动 {name}，已知 {names}  |  no driver {name}; known are {names}")
     try:
         given = read_samples(samples) if samples is not None else []
     except (OSError, msgspec.MsgspecError) as error:

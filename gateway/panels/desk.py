@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import TypeAlias
 
 import structlog
@@ -76,7 +76,8 @@ class PanelDesk(threading.Thread):
             queue.SimpleQueue()
         )
         self._panels: dict[Address, Panel] = {}
-        self._photographed: dict[str, set[str]] = {}
+        self._photographed: dict[str, Mapping[str, str]] = {}
+        self._pictures: dict[str, Mapping[str, str]] = {}  # as they were before the vault changed
         self._vault_version = -1
         self._numbers = 0
         self._closing = False
@@ -121,6 +122,7 @@ class PanelDesk(threading.Thread):
         self._see_photographs()
         for view in self._look(self._store.panels()):
             panel = self._panels.setdefault(view.address, Panel())
+            self._of_estate(view.address.estate)
             held = self._withdraw(view, panel, now_s)
             self._expire(view.address, panel, now_s)
             if panel.flight is None and view.online and now_s >= panel.not_before_s and view.door is not None:
@@ -156,13 +158,28 @@ class PanelDesk(threading.Thread):
         if version != self._vault_version:
             self._vault_version, self._photographed = version, {}
 
-    def _of_estate(self, estate: str) -> set[str]:
+    def _of_estate(self, estate: str) -> Mapping[str, str]:
         if self._photographs is None:
-            return set()
+            return {}
         known = self._photographed.get(estate)
         if known is None:
             known = self._photographed[estate] = self._photographs.photographs(estate)
+            before = self._pictures.get(estate, known)
+            self._pictures[estate] = known
+            self._send_anew(estate, {one for one in before if known.get(one, before[one]) != before[one]})
         return known
+
+    def _send_anew(self, estate: str, people: Set[str]) -> None:
+        """These were photographed again: each panel gets the new picture."""
+        for address in self._store.panels() if people else ():
+            held = self._store.held(address) if address.estate == estate else {}
+            anew = [
+                structs.replace(one, state="putting")
+                for person, one in held.items()
+                if person in people and one.state == "on"
+            ]
+            if anew:
+                self._store.put(address, anew)
 
     def _wanted(self, view: PanelView, now_s: float) -> dict[str, float]:
         if view.door is None:

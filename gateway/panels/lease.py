@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Container, Iterable, Mapping
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -48,7 +48,7 @@ Step: TypeAlias = Remove | Put
 
 
 def wanted(
-    policy: Policy, door: Door, people: Iterable[Person], photographed: Set[str], now_s: float
+    policy: Policy, door: Door, people: Iterable[Person], photographed: Container[str], now_s: float
 ) -> dict[str, float]:
     """Whom a panel is to know, and the end of each one's lease.
 

@@ -6,7 +6,7 @@ import secrets
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,8 +25,8 @@ log = structlog.get_logger()
 class PhotographSource(Protocol):
     """Where photographs for panels are kept; the vault."""
 
-    def photographs(self, estate_id: str) -> set[str]:
-        """Of whom there is one."""
+    def photographs(self, estate_id: str) -> Mapping[str, str]:
+        """Of whom there is one, and since when: another photograph has another time."""
 
     def photograph(self, estate_id: str, person_id: str) -> bytes | None:
         """It, as JPEG."""

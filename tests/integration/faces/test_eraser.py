@@ -66,7 +66,7 @@ def test_an_order_destroys_the_face_and_sends_the_certificate(vault: Vault) -> N
     city = CityStub()
     assert eraser(vault, city, ALL, PHOTOGRAPH).step() == 2
     assert people(vault) == {"p2"}
-    assert vault.photographs("e1") == set()
+    assert vault.photographs("e1") == {}
     first, second = city.sent
     assert first.holds(vault.public_key)
     assert (first.erasure.templates, first.erasure.photographs) == (1, 1)

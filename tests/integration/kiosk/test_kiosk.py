@@ -63,7 +63,7 @@ def test_no_photograph_is_left_anywhere(
     written = b"".join(path.read_bytes() for path in box.folder.rglob("*") if path.is_file())
     assert photo[200:260] not in written
     with closing(box.vault()) as vault:
-        assert vault.photographs("e1") == set()
+        assert vault.photographs("e1") == {}
 
 
 def test_one_photograph_stays_sealed_where_the_person_agreed_to_load_panels(

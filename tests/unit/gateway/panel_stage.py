@@ -52,20 +52,23 @@ class Album:
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
+        self.since: dict[str, str] = {}
         self.listed: set[str] | None = None  # instead of those that are kept
         self.version = 0
 
     def keep(self, *people: str) -> None:
-        self.kept |= {person: b"\xff\xd8\xff " + person.encode() for person in people}
         self.version += 1
+        for person in people:
+            self.kept[person] = b"\xff\xd8\xff " + f"{person} {self.version}".encode()
+            self.since[person] = str(self.version)
 
     def erase(self, person: str) -> None:
         self.kept.pop(person, None)
         self.version += 1
 
-    def photographs(self, estate_id: str) -> set[str]:
+    def photographs(self, estate_id: str) -> dict[str, str]:
         assert estate_id == ESTATE
-        return self.listed or set(self.kept)
+        return {person: self.since.get(person, "") for person in self.listed or self.kept}
 
     def photograph(self, estate_id: str, person_id: str) -> bytes | None:
         assert estate_id == ESTATE

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from estate.config import SettingsError
+from estate.processes import StartFailedError
 from gateway.commands import gateway
 from gateway.drivers import Address, DoorEvent, DriverContext, Reading, Rejected, choice
 from gateway.drivers.choice import BUILT_IN, Drivers, known_drivers
@@ -145,7 +146,7 @@ def test_the_command_checks_samples_and_refuses_what_it_does_not_know(tmp_path: 
     (tmp_path / "list.json").write_text("{}")
     broken = CliRunner().invoke(gateway, ["drivers", "check", "mqtt_face", "--samples", str(tmp_path)])
     assert isinstance(broken.exception, SettingsError)
-    assert isinstance(CliRunner().invoke(gateway, ["drivers", "check", "telex"]).exception, SettingsError)
+    assert isinstance(CliRunner().invoke(gateway, ["drivers", "check", "telex"]).exception, StartFailedError)
 
 
 PROTOCOLS: dict[Address, str] = {Address("e", "gate"): "native", Address("e", "P100"): "mqtt_face"}

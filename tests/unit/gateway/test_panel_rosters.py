@@ -60,6 +60,14 @@ def test_a_lease_is_renewed_while_right_and_consent_live_and_without_a_new_pictu
     assert not any("picURI" in letter["info"] for letter in edits)
 
 
+def test_who_was_photographed_again_gets_the_new_picture_on_the_panel(stage: PanelStage) -> None:
+    before = stage.panel.roster[RESIDENT].picture
+    stage.album.keep(RESIDENT)
+    stage.pass_by(5)
+    assert stage.panel.roster[RESIDENT].picture == stage.album.kept[RESIDENT] != before
+    assert stage.panel.roster[NEIGHBOUR].picture == stage.album.kept[NEIGHBOUR]
+
+
 def test_a_lease_never_outlives_the_right(tmp_path: Path) -> None:
     stage = PanelStage(tmp_path)
     stage.change("person", RESIDENT, person(at(NOON_S + 2 * DAY_S)))
