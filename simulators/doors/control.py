@@ -6,12 +6,13 @@ import base64
 import binascii
 import contextlib
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Flask, abort, request
 
 from simulators.doors.device import DoorDevice, Passage
 
+DeviceT = TypeVar("DeviceT")
 MOST_PHOTOS = 8
 
 
@@ -39,15 +40,15 @@ def create_control(doors: dict[str, DoorDevice]) -> Flask:
 
     @app.post("/doors/<device>/card")
     def show_card(device: str) -> dict[str, Any]:
-        number = _body().get("number")
+        number = json_body().get("number")
         if not isinstance(number, str) or not number:
             abort(400, 'say which card: {"number": "..."}')
-        door = _door(doors, device)
+        door = named(doors, device)
         return _outcome(door, door.show_card(number))
 
     @app.post("/doors/<device>/face")
     def show_face(device: str) -> dict[str, Any]:
-        body = _body()
+        body = json_body()
         photos = body.get("photos")
         if not isinstance(photos, list) or not 1 <= len(photos) <= MOST_PHOTOS:
             abort(400, f'give 1 to {MOST_PHOTOS} photographs: {{"photos": ["<base64>", ...]}}')
@@ -55,23 +56,25 @@ def create_control(doors: dict[str, DoorDevice]) -> Flask:
             images = [base64.b64decode(photo, validate=True) for photo in photos]
         except (TypeError, binascii.Error):
             abort(400, "a photograph is not base64")
-        door = _door(doors, device)
+        door = named(doors, device)
         return _outcome(door, door.show_face(images, body.get("liveness")))
 
     return app
 
 
-def _body() -> dict[str, Any]:
+def json_body() -> dict[str, Any]:
+    """The request's JSON object, or 400."""
     body = request.get_json(silent=True)
     if not isinstance(body, dict):
         abort(400, "send a JSON object")
     return body
 
 
-def _door(doors: dict[str, DoorDevice], device: str) -> DoorDevice:
-    if device not in doors:
-        abort(404, f"no simulated door {device}")
-    return doors[device]
+def named(devices: dict[str, DeviceT], device: str) -> DeviceT:
+    """The simulated device of that name, or 404."""
+    if device not in devices:
+        abort(404, f"no simulated device {device}")
+    return devices[device]
 
 
 def _outcome(door: DoorDevice, passage: Passage) -> dict[str, Any]:

@@ -9,12 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from estate.config import SettingsError
 from simulators.doors.device import BrokerAddress, DeviceIdentity, DoorDevice, Passage
 
+FileT = TypeVar("FileT")
 ANSWER_WITHIN_S = 10.0
 RECORDED_WITHIN_S = 30.0
 MOST_AT_ONCE = 32
@@ -62,8 +64,17 @@ class Verdict:
 
 def read_fleet_file(path: Path) -> FleetFile:
     """The fleet's file; what is wrong in it is named."""
+    return read_device_file(path, FleetFile)
+
+
+def read_device_file(path: Path, kind: type[FileT]) -> FileT:
+    """A JSON file of simulated devices.
+
+    Raises:
+        SettingsError: it cannot be read, or is none.
+    """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=FleetFile)
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except OSError as error:
         raise SettingsError(str(path), "(file)", f"无法读取 (cannot be read): {error.strerror}") from error
     except msgspec.DecodeError as error:

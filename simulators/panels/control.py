@@ -6,8 +6,9 @@ import base64
 import binascii
 from typing import Any
 
-from flask import Flask, abort, request
+from flask import Flask, abort
 
+from simulators.doors.control import json_body, named
 from simulators.panels.device import PanelDevice
 from simulators.panels.panel import Panel
 from simulators.panels.words import PICTURE
@@ -27,25 +28,25 @@ def create_control(panels: dict[str, PanelDevice]) -> Flask:
 
     @app.post("/panels/<device>/look")
     def look(device: str) -> dict[str, Any]:
-        body = _body()
+        body = json_body()
         person, photo = body.get("person", ""), body.get("photo")
         try:
             picture = base64.b64decode(photo, validate=True) if photo is not None else PICTURE
         except (TypeError, binascii.Error):
             abort(400, "the photo is not base64")
-        panel = _device(panels, device)
+        panel = named(panels, device)
         opened = panel.do(lambda one, now_s: one.look(str(person), now_s, picture))
         return {"opened_by_itself": bool(opened)} | _state(device, panel)
 
     @app.post("/panels/<device>/<action>")
     def act(device: str, action: str) -> dict[str, Any]:
-        panel = _device(panels, device)
+        panel = named(panels, device)
         if action == "cut":
             panel.cut()
         elif action == "connect":
             panel.start()
         elif action == "jump":
-            seconds = _body().get("seconds")
+            seconds = json_body().get("seconds")
             if not isinstance(seconds, (int, float)):
                 abort(400, 'say how far: {"seconds": 3600}')
             panel.do(lambda one, _now_s: one.jump(float(seconds)))
@@ -73,16 +74,3 @@ def _state(name: str, device: PanelDevice) -> dict[str, Any]:
         }
     )
     return state
-
-
-def _body() -> dict[str, Any]:
-    body = request.get_json(silent=True)
-    if not isinstance(body, dict):
-        abort(400, "send a JSON object")
-    return body
-
-
-def _device(panels: dict[str, PanelDevice], device: str) -> PanelDevice:
-    if device not in panels:
-        abort(404, f"no simulated panel {device}")
-    return panels[device]

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from estate.config import SettingsError
 from simulators.doors.device import BrokerAddress
-from simulators.doors.fleet import BrokerEntry
+from simulators.doors.fleet import BrokerEntry, read_device_file
 from simulators.panels.device import PanelDevice
 from simulators.panels.panel import Panel
 from simulators.panels.words import Quirk
@@ -63,12 +62,7 @@ def _look(who: str, panel: Panel, now_s: float) -> bool:
 
 def read_panels_file(path: Path) -> PanelsFile:
     """The panels' file; what is wrong in it is named."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=PanelsFile)
-    except OSError as error:
-        raise SettingsError(str(path), "(file)", f"无法读取 (cannot be read): {error.strerror}") from error
-    except msgspec.DecodeError as error:
-        raise SettingsError(str(path), "(file)", str(error)) from error
+    return read_device_file(path, PanelsFile)
 
 
 @contextmanager
