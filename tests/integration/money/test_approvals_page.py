@@ -128,7 +128,10 @@ def test_an_entry_by_hand_is_posted_with_its_approval(
         entry = propose_entry(
             connection, ESTATE, today.date(), "现金缴存", lines, "漏记", staff["clerk"], today
         )
-    assert send(as_person("chief"), entry, "approve") == 303
+    chief = as_person("chief")
+    read = " ".join(re.sub(r"<[^>]+>", "", chief.get(f"/approvals/{entry.proposal_id}").text).split())
+    assert "account 1001 · debit_fen ¥0.00 · credit_fen ¥12.34" in read
+    assert send(chief, entry, "approve") == 303
     assert state(engine, entry) == "used"
     with engine.connect() as connection:
         assert [one.balance_fen for one in trial_balance(connection, ESTATE, today.date())] == [-1234, 1234]
