@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.web.devices_view import ALARMS as PAGE_WORDS
 from gateway.alarms import ALARMS_MAX, WORDS, AlarmBook, sentences
 from gateway.devices import DeviceBook
 from gateway.drivers import Address
@@ -93,6 +94,11 @@ def test_every_kind_of_alarm_has_its_words_and_one_sentence_names_its_devices() 
     assert "e/gate, e/shed" in sentence
     assert "the door was forced" in sentence
     assert all(zh and en for zh, en in WORDS.values())
+
+
+def test_the_operators_page_has_words_for_every_kind_that_a_gateway_raises() -> None:
+    assert set(PAGE_WORDS) == set(WORDS)
+    assert all(all(said) for said in PAGE_WORDS.values())
 
 
 def test_an_alarm_is_raised_once_counted_again_and_known_over_a_restart() -> None:
