@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import doors, ledger, ledger_reading, payments, reconcile, rent, rent_page
+from tests.benchmarks import doors, ledger, ledger_reading, payments, reconcile, registry, rent, rent_page
 from tests.benchmarks.figures import show, write
 
 RESULTS = Path("var/bench/results.json")
@@ -19,6 +19,7 @@ PARTS = {
     "ledger_reading": ledger_reading.measure,
     "payments": payments.measure,
     "reconcile": reconcile.measure,
+    "registry": registry.measure,
     "rent": rent.measure,
     "rent_page": rent_page.measure,
 }

@@ -36,6 +36,8 @@ class FakeCity:
         self.erased: dict[str, set[str]] = {}  # device -> who is gone from it
         self.alarms: dict[str, dict[str, Any]] = {}
         self.requests: list[str] = []
+        self.bodies: list[bytes] = []  # everything it was sent, unpacked
+        self.certificates: list[dict[str, Any]] = []
         self.is_down = False
         self.foreign_estates: set[str] = set()
         self.refuse_records: dict[str, str] = {}  # cause of the record -> reason of the refusal
@@ -71,6 +73,13 @@ class FakeCity:
             if not self._changed.wait_for(lambda: len(self.records) >= count, seconds):
                 raise TimeoutError(f"{len(self.records)} of {count} records after {seconds} s")
             return list(self.records)
+
+    def wait_certificate(self, seconds: float = 15.0) -> dict[str, Any]:
+        """The first certificate of an erasure."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.certificates, seconds):
+                raise TimeoutError(f"no certificate after {seconds} s")
+            return self.certificates[0]
 
     def wait_state(self, estate: str, device: str, state: str, seconds: float = 10.0) -> None:
         """Until a device was reported in that state."""
@@ -123,6 +132,9 @@ class FakeCity:
         url = urlsplit(request.path)
         question = {name: values[0] for name, values in parse_qs(url.query).items()}
         self.requests.append(url.path)
+        if request.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        self.bodies.append(body)
         if request.headers.get("Authorization") != f"Bearer {self.credential}":
             self._send(request, 401, {"error": {"code": "unknown_credential"}})
         elif question.get("estate") in self.foreign_estates:
@@ -133,9 +145,9 @@ class FakeCity:
         elif url.path == f"{BASE}/roster":
             self._send(request, 200, self._roster(question))
         elif url.path == f"{BASE}/access-records":
-            if request.headers.get("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
             self._send(request, 200, self._store(json.loads(body)["records"]))
+        elif url.path == f"{BASE}/erasures":
+            self._send(request, 200, self._certify(json.loads(body)["certificates"]))
         elif url.path == f"{BASE}/status":
             with self._changed:
                 status = json.loads(body)
@@ -167,6 +179,13 @@ class FakeCity:
             page = newer[:limit]
             version = page[-1]["version"] if page else newest
             return {"estate": estate, "version": version, "more": len(newer) > limit, "items": page}
+
+    def _certify(self, sent: list[dict[str, str]]) -> dict[str, Any]:
+        said = [json.loads(base64.b64decode(one["signed"])) for one in sent]
+        with self._changed:
+            self.certificates += said
+            self._changed.notify_all()
+        return {"results": [{"id": one["certificate_id"], "refused": ""} for one in said]}
 
     def _store(self, records: list[dict[str, Any]]) -> dict[str, Any]:
         committed, refused = [], []

@@ -1,0 +1,218 @@
+"""`registry.feed_10k`, `registry.feed_changes`, `registry.feed_nudge_p95`: from the database to a gateway."""
+
+from __future__ import annotations
+
+import base64
+import os
+import threading
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Engine, text
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from backend.app import create_app
+from backend.db.engine import connect, make_engine
+from backend.db.guards import APP, OWNER, READER
+from backend.db.migrate import bootstrap, migrate
+from backend.identity.accounts import add_principal, grant_role, principal_by_login
+from backend.identity.gateways import add_gateway
+from backend.identity.principal import Principal
+from backend.registry.estates import load_estates
+from backend.registry.estates_file import check_estates
+from backend.registry.keys import MasterKey
+from backend.registry.rights import set_card_blocked
+from backend.registry.roster import publish_persons
+from backend.settings import BackendSettings, DatabaseSettings, SecretSettings
+from estate.embedded.postgres import EmbeddedPostgres
+from gateway.backend_client import BackendClient
+from gateway.roster import EstateRoster, Item
+from gateway.roster_store import RosterStore
+from gateway.uplink import Link, RosterFeed
+from tests.benchmarks.figures import Figure, figure, percentile
+
+PEOPLE = int(os.environ.get("ESTATE_BENCH_PEOPLE", "10000"))
+CHANGES = int(os.environ.get("ESTATE_BENCH_CHANGES", "1000"))
+PACE_S = 0.01  # a hundred changes a second
+DATABASE, ESTATE = "bench", "e1"
+ESTATES = f"""
+[[estate]]
+id = "{ESTATE}"
+name_zh = "基准"
+name_en = "bench"
+district = "蓬江区"
+[[estate.door]]
+id = "gate"
+name_zh = "大门"
+name_en = "Gate"
+group = "gate"
+credentials = ["card"]
+"""
+SEED = text("""
+WITH people AS (
+    INSERT INTO person (person_id, estate_id, ref, name, born_on, created_at)
+    SELECT gen_random_uuid(), :estate, 'p' || n, '某', '1980-01-01', now()
+    FROM generate_series(1, :people) AS n
+    RETURNING person_id
+), rights AS (
+    INSERT INTO door_right (right_id, person_id, estate_id, group_id, starts_at, created_at)
+    SELECT gen_random_uuid(), person_id, :estate, 'gate', now(), now() FROM people
+)
+INSERT INTO card (card_id, estate_id, person_id, hmac, blocked, issued_at)
+SELECT gen_random_uuid(), :estate, person_id, encode(sha256(person_id::text::bytea), 'hex'), false, now()
+FROM people
+""")
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: object) -> None:
+        """Nothing on standard error."""
+
+
+class _Gateway:
+    """A gateway's copy of the roster, and when each version reached it."""
+
+    def __init__(self, url: str, credential: str, folder: Path) -> None:
+        self.roster = EstateRoster(ESTATE)
+        self.reached_s: dict[int, float] = {}
+        self._store, self._client = RosterStore(folder / "roster.db"), BackendClient(url, credential, None)
+        self.feed = RosterFeed(ESTATE, self._client, self._store, self._apply, lambda _: None, Link())
+
+    def close(self) -> None:
+        self._client.close()
+        self._store.close()
+
+    def _apply(self, items: list[Item], version: int, _: bool) -> None:
+        self.roster.apply(items, version)
+        now_s = time.perf_counter()
+        self.reached_s.update((item.version, now_s) for item in items)
+
+
+def measure(folder: Path) -> Iterator[Figure]:
+    """A gateway's first copy, then changes as fast as one clerk's connection makes them, then at a pace."""
+    folder.chmod(0o711)
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    with (
+        EmbeddedPostgres(folder / "postgres") as server,
+        _served(server, folder) as (engine, url, actor, key),
+    ):
+        gateway = _Gateway(url, key, folder)
+        with closing(gateway):
+            began_s = time.perf_counter()
+            while len(gateway.roster.people) < PEOPLE:
+                gateway.feed.step(0)
+            yield figure(
+                "registry.feed_10k",
+                time.perf_counter() - began_s,
+                "s",
+                _bare_read_s(server),
+                f"{PEOPLE} people with a right and a card into an empty gateway over HTTP, and on disk; "
+                "floor: the same rows read by bare SQL",
+            )
+            rate, _ = _changes(engine, actor, gateway, 0.0)
+            yield figure(
+                "registry.feed_changes",
+                rate,
+                "changes/s",
+                _bare_changes(server),
+                f"{CHANGES} cards blocked, a transaction each with its audit row, one clerk, each seen by "
+                "the gateway; floor: the bare UPDATE of a row, a commit each",
+            )
+            _, latencies_ms = _changes(engine, actor, gateway, PACE_S)
+            yield figure(
+                "registry.feed_nudge_p95",
+                percentile(latencies_ms, 0.95),
+                "ms",
+                None,
+                f"commit to gateway by long poll, {len(latencies_ms)} changes at 100/s",
+            )
+
+
+@contextmanager
+def _served(server: EmbeddedPostgres, folder: Path) -> Iterator[tuple[Engine, str, Principal, str]]:
+    passwords = dict.fromkeys((OWNER, APP, READER), "bench")
+    bootstrap(server.dsn(), DATABASE, passwords)
+    migrate(server.dsn(DATABASE, OWNER, "bench"))
+    (folder / "session").write_text("s" * 43)
+    (folder / "master").write_text(base64.b64encode(bytes(32)).decode())
+    database = DatabaseSettings(url=server.dsn(DATABASE, APP, "bench"))
+    secrets = SecretSettings(session_key_file=str(folder / "session"), master_key_file=str(folder / "master"))
+    engine, now = make_engine(database), datetime.now(UTC)
+    with engine.begin() as connection:
+        file = check_estates(tomllib.loads(ESTATES), "bench")
+        load_estates(connection, file, MasterKey(bytes(32)), actor="bench", now=now)
+        principal_id = add_principal(connection, "bench", "bench", None, actor="bench", now=now)
+        grant_role(connection, principal_id, "admin", None, actor="bench", now=now)
+        credential = add_gateway(connection, "gw", [ESTATE], actor="bench", now=now)
+        connection.execute(SEED, {"estate": ESTATE, "people": PEOPLE})
+        people: list[UUID] = list(connection.scalars(text("SELECT person_id FROM person")))
+        publish_persons(connection, people, now)
+        actor = principal_by_login(connection, "bench", now)
+    app = create_app(BackendSettings(database=database, secrets=secrets))
+    web = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    thread = threading.Thread(target=web.serve_forever)
+    thread.start()
+    try:
+        yield engine, f"http://127.0.0.1:{web.server_port}", actor, credential
+    finally:
+        web.shutdown()
+        thread.join()
+        app.extensions["estate"].close()
+        engine.dispose()
+
+
+def _changes(engine: Engine, actor: Principal, gateway: _Gateway, pace_s: float) -> tuple[float, list[float]]:
+    """Changes a second until the last one is at the gateway, and how long each took after its commit."""
+    with engine.connect() as connection:
+        cards = connection.execute(text("SELECT card_id, blocked FROM card ORDER BY card_id LIMIT 100")).all()
+        version = int(connection.scalar(text("SELECT version FROM roster_version")) or 0)
+    last, committed_s, states = version + CHANGES, dict[int, float](), [row.blocked for row in cards]
+
+    def write() -> None:
+        began_s = time.perf_counter()
+        for number in range(CHANGES):
+            if pace_s:
+                time.sleep(max(0.0, began_s + number * pace_s - time.perf_counter()))
+            place = number % len(cards)
+            states[place] = not states[place]
+            card_id, now = cards[place].card_id, datetime.now(UTC)
+            with engine.begin() as connection:
+                set_card_blocked(connection, card_id, states[place], actor=actor, reason="", now=now)
+            committed_s[version + number + 1] = time.perf_counter()
+
+    writer, began_s = threading.Thread(target=write), time.perf_counter()
+    writer.start()
+    while gateway.roster.version < last:
+        gateway.feed.step(5)
+    passed_s = time.perf_counter() - began_s
+    writer.join()
+    latencies = [
+        (gateway.reached_s[one] - at_s) * 1000
+        for one, at_s in committed_s.items()
+        if one in gateway.reached_s
+    ]
+    return CHANGES / passed_s, latencies
+
+
+def _bare_read_s(server: EmbeddedPostgres) -> float:
+    with connect(server.dsn(DATABASE), autocommit=True) as connection:
+        began_s = time.perf_counter()
+        connection.execute("SELECT kind, item_id, version, doc::text FROM roster_item").fetchall()
+        return time.perf_counter() - began_s
+
+
+def _bare_changes(server: EmbeddedPostgres) -> float:
+    with connect(server.dsn(DATABASE), autocommit=True) as connection:
+        connection.execute("CREATE TABLE bare AS SELECT * FROM card LIMIT 100")
+        cards = [row[0] for row in connection.execute("SELECT card_id FROM bare").fetchall()]
+        began_s = time.perf_counter()
+        for number in range(CHANGES):
+            card_id = cards[number % len(cards)]
+            connection.execute("UPDATE bare SET blocked = NOT blocked WHERE card_id = %s", [card_id])
+        return CHANGES / (time.perf_counter() - began_s)
