@@ -27,6 +27,7 @@ from backend.payments.service import settle_pending, sweep
 from backend.payments.settings import PaymentRules
 from backend.reconciliation.dayend import check_when_due
 from backend.registry.consents import publish_due
+from backend.registry.visitors import clear_past_passes
 from backend.rent.dunning import dun
 from backend.rent.fiscal import keep_fiscal_receipts
 from backend.rent.runs import post_agreed
@@ -63,6 +64,7 @@ def run_worker(settings: BackendSettings) -> None:
     url, password_file = settings.database.url, settings.database.password_file
     jobs = [
         Job("consents", lambda now: _tell_ended_consents(engine, now)),
+        Job("visitors", lambda now: _clear_past_passes(engine, now)),
         Job("retention", lambda now: _run_daily(engine, settings.retention, now)),
         Job("rent_runs", lambda now: post_agreed(engine, now, settings.rent)),
         Job("fiscal_receipts", lambda now: keep_fiscal_receipts(engine, now, settings.rent)),
@@ -121,6 +123,11 @@ def _jobs_of(engine: Engine, provider: Provider, rules: PaymentRules) -> list[Jo
 def _run_daily(engine: Engine, clocks: RetentionSettings, now: datetime) -> int:
     with engine.begin() as connection:
         return run_daily(connection, clocks, now)
+
+
+def _clear_past_passes(engine: Engine, now: datetime) -> int:
+    with engine.begin() as connection:
+        return clear_past_passes(connection, now)
 
 
 def _tell_ended_consents(engine: Engine, now: datetime) -> int:

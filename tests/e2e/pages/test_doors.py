@@ -168,7 +168,7 @@ def test_a_foreign_estate_is_refused_and_written_down(town: Town, windows: Windo
     assert "南苑" not in page.content()
     for address, action in (
         (f"/operator/doors?estate={SOUTH}", "operator.doors"),
-        (f"/operator/passages/{NORTH}/{seen.record_id}/who", "operator.who"),
+        (f"/operator/passages/{SOUTH}/{seen.record_id}/who", "operator.who"),
     ):
         answer = page.goto(address)
         assert answer is not None

@@ -29,6 +29,7 @@ class FakeCity:
 
     def __init__(self, credential: str) -> None:
         self.credential = credential
+        self.credentials: set[str] = set()  # of further gateways
         self.card_key = bytes(range(32))
         self.records: list[dict[str, Any]] = []
         self.states: dict[tuple[str, str], dict[str, Any]] = {}
@@ -135,7 +136,8 @@ class FakeCity:
         if request.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
         self.bodies.append(body)
-        if request.headers.get("Authorization") != f"Bearer {self.credential}":
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if bearer not in {self.credential, *self.credentials}:
             self._send(request, 401, {"error": {"code": "unknown_credential"}})
         elif question.get("estate") in self.foreign_estates:
             self._send(request, 403, {"error": {"code": "foreign_estate"}})

@@ -6,7 +6,7 @@ import resource
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tests.integration.gateway.conftest import (
     CARD,
     ESTATE,
     GATEWAY,
+    OTHER_ESTATE,
     PASSWORD,
     RESIDENT,
     Gateway,
@@ -60,6 +61,52 @@ def test_with_the_city_away_residents_get_in_and_the_records_arrive_later_in_ord
     city.is_down = False
     city.start()
     assert [record["events"][0] for record in city.wait_records(50, 30)] == events
+
+
+def test_with_the_link_cut_a_right_ends_on_its_own_date(gateway: Gateway, gate: Door, city: FakeCity) -> None:
+    ends_at = datetime.now(UTC) + timedelta(seconds=6)
+    version = city.put(
+        ESTATE, "person", RESIDENT, person_doc(city, ["gate"], [CARD], until=ends_at.isoformat())
+    )
+    gateway.wait(lambda health: health["estates"][0]["roster_version"] == version, "the right with its end")
+    city.stop()
+    assert gate.wait_answer(gate.card(CARD))["cause"] == "granted"
+    assert datetime.now(UTC) < ends_at
+    wait_until(lambda: datetime.now(UTC) > ends_at + timedelta(seconds=0.1), 10, "its end")
+    assert gate.wait_answer(gate.card(CARD))["cause"] == "right_ended"
+
+
+def test_two_gateways_with_estates_of_their_own_share_a_broker(
+    tmp_path: Path, mosquitto: Broker, city: FakeCity
+) -> None:
+    mosquitto.update_users(users())
+    gateways = []
+    for number, estate in enumerate((ESTATE, OTHER_ESTATE)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        gateway = Gateway(folder, mosquitto, city, {})
+        settings = folder / "gateway.toml"
+        text = settings.read_text().replace(f'["{ESTATE}", "{OTHER_ESTATE}"]', f'["{estate}"]')
+        if number:
+            city.credentials.add("second.a-secret-of-this-test")
+            (folder / "credential").write_text("second.a-secret-of-this-test")
+            text = text.replace(f'id = "{GATEWAY}"', 'id = "second"')
+        settings.write_text(text)
+        gateway.start()
+        gateway.wait_rosters()
+        gateways.append(gateway)
+    doors = [
+        Door(estate, device, PASSWORD, mosquitto.port)
+        for estate, device in ((ESTATE, "test-1-gate"), (OTHER_ESTATE, "test-2-gate"))
+    ]
+    events = [door.card(CARD) for door in doors for _ in range(10)]
+    for door, mine in zip(doors, (events[:10], events[10:]), strict=True):
+        for event in mine:
+            door.wait_recorded(event)
+    assert sorted(event for record in city.wait_records(20) for event in record["events"]) == sorted(events)
+    assert [gateway.health()["counts"]["confirmed"] for gateway in gateways] == [10, 10]
+    for one in (*doors, *gateways):
+        one.close()
 
 
 def test_after_a_restart_without_the_city_cards_still_open(
