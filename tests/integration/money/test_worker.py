@@ -25,7 +25,7 @@ from estate.processes import wait_until
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Database
-    from tests.integration.money.conftest import Desk, Home
+    from tests.integration.money.conftest import Desk, Home, Office
 
 
 @contextmanager
@@ -118,8 +118,8 @@ def test_without_a_database_the_worker_waits_for_one() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_worker_process_ends_in_order_when_asked_to(
-    database: Database, estates: object, tmp_path: Path, number: int
+def test_the_worker_process_seals_entries_and_ends_in_order_when_asked_to(
+    database: Database, office: Office, home: Home, tmp_path: Path, number: int
 ) -> None:
     config = tmp_path / "backend.toml"
     for name in ("session", "master"):
@@ -136,6 +136,8 @@ def test_the_worker_process_ends_in_order_when_asked_to(
     child = subprocess.Popen([sys.executable, "-c", program], cwd=Path.cwd(), env=dict(os.environ))
     try:
         wait_until(lambda: len(listeners(database)) == 1, 20, "the worker did not start")
+        office.charge()
+        wait_until(lambda: office.count("seal") == 1, 20, "the worker's sealer did not seal the entry")
         child.send_signal(number)
         assert child.wait(10) == 0
     finally:
