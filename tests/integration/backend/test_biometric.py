@@ -88,7 +88,7 @@ def test_every_endpoint_refuses_images_and_vectors_and_nothing_of_them_is_kept(
     app: Flask, town: Town, client: FlaskClient, caplog: pytest.LogCaptureFixture, capfd: Any
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    addresses = [path for path in posts(app) if not path.startswith(BASE)]
+    addresses = [path for path in posts(app) if not path.startswith((BASE, "/webhooks/"))]
     assert len(addresses) >= 5
     for path in addresses:
         for payload in payloads():
