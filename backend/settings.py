@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 from psycopg.conninfo import conninfo_to_dict
 
+from backend.closing.settings import ClosingSettings
 from backend.messaging.settings import MessageSettings
 from backend.payments.settings import PaymentRules
 from backend.reconciliation.settings import ReconciliationSettings
@@ -160,6 +161,7 @@ class BackendSettings(Section, frozen=True):
     rent: RentSettings = RentSettings()
     dunning: DunningRules = DunningRules()
     reconciliation: ReconciliationSettings = ReconciliationSettings()
+    closing: ClosingSettings = ClosingSettings()
     worker: WorkerSettings = WorkerSettings()
     documents: DocumentSettings = DocumentSettings()
     messages: MessageSettings = MessageSettings()

@@ -23,7 +23,10 @@ GROUPS = {
         "对账：导入账单、核对、差异、日终  |  reconciliation: import, match, cases, day-end",
     ),
     "rent": ("backend.rent.commands:rent", "计租：收费标准、月度计租  |  rent: tariffs, the monthly run"),
-    "ledger": ("backend.ledger.commands:ledger", "账簿：链头、核对、分户账  |  the books: heads, checks"),
+    "ledger": (
+        "backend.closing.commands:ledger",
+        "账簿：链头、结账、核对结账包、Fava  |  the books: heads, month close, packs, Fava",
+    ),
     "simulate": (
         "simulators.commands:simulate",
         "模拟器：门口设备、支付渠道  |  simulators: doors, payment channel",

@@ -134,16 +134,19 @@ class Totals:
                 if column.total and isinstance(value, int):
                     self._sums[place] += value
 
-    def row(self) -> list[Cell]:
-        """The last row: sums, and the word for it in the first column that has none."""
-        cells: list[Cell] = [
-            self._sums[place] if column.total else None for place, column in enumerate(self._columns)
-        ]
-        for place, column in enumerate(self._columns):
-            if not column.total and column.kind is Kind.TEXT:
-                cells[place] = TOTAL
-                break
-        return cells
+    def row(self) -> tuple[Cell, ...]:
+        """The last row."""
+        return total_row(self._columns, self._sums)
+
+
+def total_row(columns: Sequence[Column], sums: Sequence[int | None]) -> tuple[Cell, ...]:
+    """The row below a table: its sums, and the word for it in the first text column that has none."""
+    cells: list[Cell] = [fen if column.total else None for column, fen in zip(columns, sums, strict=True)]
+    for place, column in enumerate(columns):
+        if not column.total and column.kind is Kind.TEXT:
+            cells[place] = TOTAL
+            break
+    return tuple(cells)
 
 
 # When a generated file says it was made: always the same, so that equal content has equal bytes.

@@ -1,0 +1,98 @@
+"""What closing a month and taking over refuse, each in a sentence of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backend.closing.checklist import Point
+from backend.closing.records import Month
+from backend.errors import ExplainedError
+
+
+class MonthNotReadyError(ExplainedError):
+    """Something is missing before the month can be closed."""
+
+    code = "month_not_ready"
+
+    def __init__(self, book_id: str, month: Month, points: Sequence[Point]) -> None:
+        self.book_id, self.month, self.points = book_id, month, tuple(points)
+        zh = "；".join(
+            f"{p.zh}：还差 {p.open} 项{'（' + p.detail + '）' if p.detail else ''}" for p in points
+        )
+        en = "; ".join(f"{p.en}: {p.open} missing" for p in points)
+        super().__init__(
+            f"{book_id} {month} 还不能结账。{zh}。",
+            f"{book_id} {month} cannot be closed yet. {en}.",
+        )
+
+
+class MonthNotClosedError(ExplainedError):
+    """There is no closed month of that name."""
+
+    code = "month_not_closed"
+
+    def __init__(self, book_id: str, month: Month) -> None:
+        self.book_id, self.month = book_id, month
+        super().__init__(f"{book_id} {month} 没有结账。", f"{book_id} {month} is not closed.")
+
+
+class BookUnknownError(ExplainedError):
+    """There is no such book."""
+
+    code = "book_unknown"
+
+    def __init__(self, book_id: str) -> None:
+        self.book_id = book_id
+        super().__init__(
+            f"没有账簿 {book_id}；小区的账簿与小区同名，市级账簿是 city。",
+            f"There is no book {book_id}: an estate's book has its name, the city's is `city`.",
+        )
+
+
+class SealingLateError(ExplainedError):
+    """Entries are still without a seal."""
+
+    code = "sealing_late"
+
+    def __init__(self, book_id: str, left: int) -> None:
+        self.book_id, self.left = book_id, left
+        super().__init__(
+            f"{book_id} 还有 {left} 张凭证没有编号入链，请检查后台任务后再试。",
+            f"{left} entries of {book_id} are not sealed yet; look after the worker and try again.",
+        )
+
+
+class PackWrongError(ExplainedError):
+    """The pack that was just written does not pass its own checks."""
+
+    code = "pack_wrong"
+
+    def __init__(self, wrong: Sequence[str]) -> None:
+        self.wrong = tuple(wrong)
+        said = "; ".join(wrong[:3])
+        super().__init__(
+            f"结账包核对不符，未归档：{said}", f"The pack does not pass its checks, not filed: {said}"
+        )
+
+
+class PackFolderError(ExplainedError):
+    """Where the pack should go, there is something already, or nothing can be written."""
+
+    code = "pack_folder"
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} 已存在或无法写入，请换一个位置。",
+            f"{path} exists or cannot be written; choose another place.",
+        )
+
+
+class ProgramMissingError(ExplainedError):
+    """A program that checks or shows the books is not installed."""
+
+    code = "program_missing"
+
+    def __init__(self, name: str, how: str) -> None:
+        self.name = name
+        super().__init__(f"没有安装 {name}。请运行 {how}。", f"{name} is not installed. Run {how}.")
