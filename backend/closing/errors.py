@@ -49,19 +49,6 @@ class BookUnknownError(ExplainedError):
         )
 
 
-class SealingLateError(ExplainedError):
-    """Entries are still without a seal."""
-
-    code = "sealing_late"
-
-    def __init__(self, book_id: str, left: int) -> None:
-        self.book_id, self.left = book_id, left
-        super().__init__(
-            f"{book_id} 还有 {left} 张凭证没有编号入链，请检查后台任务后再试。",
-            f"{left} entries of {book_id} are not sealed yet; look after the worker and try again.",
-        )
-
-
 class PackWrongError(ExplainedError):
     """The pack that was just written does not pass its own checks."""
 
