@@ -72,9 +72,9 @@ def read_lines(files: dict[str, bytes], name: str) -> list[Any]:
     """A file of JSON objects, one a line, each with exactly its fields."""
     rows, fields = [], FIELDS[name].split()
     # Only at line feeds: a text may hold other characters that some take for the end of a line.
-    for number, line in enumerate(files.get(name, b"").decode().removesuffix("\n").split("\n"), start=1):
-        if not line:
-            continue
+    content = files.get(name, b"").decode()
+    lines = content.removesuffix("\n").split("\n") if content else []
+    for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
         except ValueError as error:
@@ -364,16 +364,18 @@ def check_beancount(pack: Pack) -> Iterator[str]:
         short = "".join(letter for letter in account["name_zh"] if letter.isalnum())
         names[account["code"]] = f"{ROOTS[account['kind']][0]}:{account['code'].replace('.', '-')}-{short}"
     expected: list[Row] = [("option", "tolerance_multiplier", "0")]
-    expected += [("open", before, names[account["code"]]) for account in pack.accounts]
-    expected += [("entry", before, None, None, None, None, lines) for lines in _opening_lines(pack, names)]
+    for account in pack.accounts:
+        facts = [("code", account["code"]), ("name", _one_line(account["name_zh"]))]
+        expected.append(("open", before, names[account["code"]], facts))
+    expected += [("entry", before, [], lines) for lines in _opening_lines(pack, names)]
     for entry in pack.month_entries:
-        key = f"{entry['event_kind']}/{entry['event_key']}"
+        facts = [("sequence", str(entry["sequence"])), *_facts(entry, _one_line)]
         lines = [(names[p["account"]], fen_of(p)) for p in entry["lines"]]
-        facts = (str(entry["sequence"]), entry["hash"], key, entry["external_id"])
-        expected.append(("entry", entry["effective_on"], *facts, lines))
+        expected.append(("entry", entry["effective_on"], facts, lines))
     for row in pack.statements:
         day = (date.fromisoformat(row["on"]) + timedelta(days=1)).isoformat()
-        expected.append(("balance", day, names[row["account"]], row["balance_fen"]))
+        facts = [("source", _one_line(row["source"])), ("reference", _one_line(row["reference"]))]
+        expected.append(("balance", day, names[row["account"]], row["balance_fen"], facts))
     yield from differences("beancount", expected, list(_read_beancount(pack)))
 
 
@@ -389,7 +391,7 @@ AMOUNT = re.compile(r" {2,4}(\S.*?) {2,}(-?[\d.]+) CNY(?: = (-?[\d.]+) CNY)?")
 
 def _read_beancount(pack: Pack) -> Iterator[Row]:
     for block in _blocks(pack, "book.beancount", lambda line: not line.startswith(" ")):
-        head, meta, lines = BEANCOUNT_HEAD.fullmatch(block[0]), {}, []
+        head, meta, lines = BEANCOUNT_HEAD.fullmatch(block[0]), [], []
         if option := re.fullmatch(r'option "(\w+)" "(.*)"', block[0]):
             if option[1] not in ("title", "operating_currency"):
                 yield ("option", option[1], option[2])
@@ -400,16 +402,15 @@ def _read_beancount(pack: Pack) -> Iterator[Row]:
             if found := AMOUNT.fullmatch(line):
                 lines.append((found[1], fen_from(found[2])))
             elif found := BEANCOUNT_META.fullmatch(line):
-                meta[found[1]] = re.sub(r"\\(.)", r"\1", found[2])
+                meta.append((found[1], re.sub(r"\\(.)", r"\1", found[2])))
             else:
                 raise DamagedError(f"book.beancount: {line!r} is not understood")
         if head[2] == "open":
-            yield ("open", head[1], head[3])
+            yield ("open", head[1], head[3], meta)
         elif head[2] == "balance":
-            yield ("balance", head[1], head[3], fen_from(head[4] or ""))
+            yield ("balance", head[1], head[3], fen_from(head[4] or ""), meta)
         else:
-            facts = (meta.get("sequence"), meta.get("hash"), meta.get("key"), meta.get("external"))
-            yield ("entry", head[1], *facts, lines)
+            yield ("entry", head[1], meta, lines)
 
 
 def check_hledger(pack: Pack) -> Iterator[str]:
@@ -417,13 +418,14 @@ def check_hledger(pack: Pack) -> Iterator[str]:
     before = (pack.first - timedelta(days=1)).isoformat()
     names = {a["code"]: f"{ROOTS[a['kind']][1]}:{a['code']} {a['name_zh']}" for a in pack.accounts}
     expected: list[Row] = [("account", names[account["code"]]) for account in pack.accounts]
-    expected += [("entry", before, None, None, lines) for lines in _opening_lines(pack, names)]
+    expected += [("entry", before, None, [], lines) for lines in _opening_lines(pack, names)]
     waiting = [("balance", r["on"], names[r["account"]], r["balance_fen"]) for r in pack.statements]
     for entry in pack.month_entries:
         while waiting and waiting[0][1] < entry["effective_on"]:
             expected.append(waiting.pop(0))
         lines = [(names[p["account"]], fen_of(p)) for p in entry["lines"]]
-        expected.append(("entry", entry["effective_on"], str(entry["sequence"]), entry["hash"], lines))
+        facts = _facts(entry, _plain)
+        expected.append(("entry", entry["effective_on"], str(entry["sequence"]), facts, lines))
     yield from differences("hledger", [*expected, *waiting], list(_read_hledger(pack)))
 
 
@@ -437,7 +439,9 @@ def _read_hledger(pack: Pack) -> Iterator[Row]:
         head = re.fullmatch(r"(\d{4}-\d\d-\d\d) \* (?:\((\d+)\) )?(\S+) \| .*", block[0])
         if head is None:
             raise DamagedError(f"book.journal: {block[0]!r} is not understood")
-        comments = dict(line.strip("; ").split(":", 1) for line in block[1:] if line.startswith("    ;"))
+        comments = [
+            tuple(line.removeprefix("    ; ").split(":", 1)) for line in block[1:] if line.startswith("    ;")
+        ]
         lines = [AMOUNT.fullmatch(line) for line in block[1:] if not line.startswith("    ;")]
         if any(line is None for line in lines):
             raise DamagedError(f"book.journal: a posting of {block[0]!r} is not understood")
@@ -445,7 +449,23 @@ def _read_hledger(pack: Pack) -> Iterator[Row]:
         if head[3] == "statement" and lines[0] and lines[0][3]:
             yield ("balance", head[1], amounts[0][0], fen_from(lines[0][3]))
         else:
-            yield ("entry", head[1], head[2], comments.get("hash"), amounts)
+            yield ("entry", head[1], head[2], comments, amounts)
+
+
+def _facts(entry: dict[str, Any], written: Callable[[str], str]) -> list[Row]:
+    """What stands beside an entry in both books."""
+    key, external = f"{entry['event_kind']}/{entry['event_key']}", entry["external_id"]
+    facts = [("hash", entry["hash"]), ("key", written(key))]
+    return facts if external is None else [*facts, ("external", written(external))]
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\n", " ")
+
+
+def _plain(text: str) -> str:
+    """Without what hledger would read as a comment, a second column or a new line."""
+    return " ".join(text.replace(";", "；").replace("|", "｜").split())
 
 
 def _blocks(pack: Pack, name: str, begins: Callable[[str], bool]) -> Iterator[list[str]]:
