@@ -196,7 +196,8 @@ def test_a_revoked_right_opens_nothing_a_second_later_a_hundred_times(door: Door
         )
         until(door, attempt, "granted")
     took_s.sort()
-    print(f"revoked: median {took_s[50] * 1000:.0f} ms, longest {took_s[-1] * 1000:.0f} ms of {len(took_s)}")
+    longest = [round(one * 1000) for one in took_s[-3:]]
+    print(f"revoked: median {took_s[50] * 1000:.0f} ms, longest {longest} ms of {len(took_s)}")
     assert took_s[-1] < WITHIN_S
 
 

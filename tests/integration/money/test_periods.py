@@ -179,7 +179,7 @@ def test_raw_sql_neither_reopens_nor_forges_nor_removes_a_lock(
         (add.format(seq="seq + 1"), (BOOK, 2, NOVEMBER, "lock", who, None), "period_is_sealed"),
         (true, (OTHER, 1, OCTOBER, "lock", who, None), "period_is_sealed"),
         ("DELETE FROM period_change", (), "refuse_change"),
-        ("TRUNCATE period_change", (), "refuse_change"),
+        ("TRUNCATE period_change CASCADE", (), "refuse_change"),
         ("UPDATE period_change SET month = '2026-08-01'", (), "refuse_change"),
     ):
         with connect(getattr(database, f"{role}_url")) as raw, pytest.raises(psycopg.Error) as caught:
