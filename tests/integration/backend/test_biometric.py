@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.api.biometric import is_biometric
+from backend.api.biometric import EVIDENCE_ENDPOINTS, is_biometric
 from tests.integration.backend.conftest import NOW, Town
 from tests.integration.backend.test_gateway_api import BASE, Caller
 
@@ -42,7 +42,7 @@ def posts(app: Flask) -> list[str]:
     values = {"uuid": "00000000-0000-4000-8000-000000000001", "default": "x", "int": "1"}
     found = []
     for rule in app.url_map.iter_rules():
-        if "POST" in (rule.methods or ()) and rule.endpoint != "evidence.add":
+        if "POST" in (rule.methods or ()) and rule.endpoint not in EVIDENCE_ENDPOINTS:
             path = rule.rule
             for name, converter in rule._converters.items():
                 kind = "uuid" if "UUID" in type(converter).__name__ else "default"
