@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import time
 from collections.abc import Iterator
@@ -201,12 +202,30 @@ def test_a_future_that_was_noted_by_mistake_does_not_outlive_the_citys_word_or_a
     else:
         assert gateway.command("reset-clock").returncode == 0
     gateway.wait(lambda health: health["now"] < "2031", "the time of today", 30)
-    assert door.wait_answer(door.card(CARD))["cause"] == "granted"
+    assert shown_until_answered(door)["cause"] == "granted"
     gateway.kill()
     gateway.start()
     assert gateway.health()["now"] < "2031"
-    assert door.wait_answer(door.card(CARD))["cause"] == "granted"
+    assert shown_until_answered(door)["cause"] == "granted"
     door.close()
+
+
+def shown_until_answered(door: Door) -> dict[str, Any]:
+    """The card is held up again, with signs of life as doors give them, until it is taken for fresh.
+
+    What was learned of the door's clock may not have been kept yet when the clock was set or the kill came.
+    Until it is learned again, for at most 30 s, the door's time seems wrong; an event that seems older than
+    the start is recorded and not answered.
+    """
+    until_s = time.monotonic() + 35
+    while time.monotonic() < until_s:
+        door.status()
+        with contextlib.suppress(TimeoutError):
+            answer = door.wait_answer(door.card(CARD), 1.0)
+            if answer["cause"] != "clock_skew":
+                return answer
+            time.sleep(0.5)
+    raise AssertionError("the door's clock was not learned again")
 
 
 def test_a_stop_finishes_what_was_taken_in(still_gateway: Gateway, mosquitto: Broker, city: FakeCity) -> None:
