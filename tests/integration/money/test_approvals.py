@@ -111,7 +111,7 @@ def test_nobody_approves_what_they_proposed(
 
 
 def test_a_second_login_of_the_same_person_is_no_second_person(
-    engine: Engine, people: People, ask: Callable[..., Proposal]
+    engine: Engine, database: Database, people: People, ask: Callable[..., Proposal]
 ) -> None:
     person_id = uuid4()
     with engine.begin() as connection:
@@ -128,7 +128,8 @@ def test_a_second_login_of_the_same_person_is_no_second_person(
     asked = ask(who=one)
     with engine.begin() as connection, pytest.raises(errors.SecondPersonNeededError):
         approve(connection, asked.proposal_id, two, LATER)
-    with connect_as(engine) as raw, pytest.raises(refusals.InsufficientPrivilege, match="second person"):
+    refused_in_sql = pytest.raises(refusals.InsufficientPrivilege, match="second person")
+    with connect(database.app_url) as raw, refused_in_sql:
         raw.execute(DECIDE, decision(asked, two.principal_id, LATER))
 
 
@@ -226,10 +227,6 @@ DECIDE = (
     "INSERT INTO approval_decision (proposal_id, revision, verdict, decided_by, decided_at, reason)"
     " VALUES (%s, %s, 'approved', %s, %s, '')"
 )
-
-
-def connect_as(engine: Engine) -> psycopg.Connection[tuple[object, ...]]:
-    return connect(engine.raw_connection().driver_connection.info.dsn + " password=app-pw")  # type: ignore[union-attr]
 
 
 def decision(asked: Proposal, who: UUID, at: datetime, revision: int = 1) -> tuple[object, ...]:
