@@ -15,7 +15,6 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import Engine, text
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from backend.app import create_app
 from backend.db.engine import connect, make_engine
@@ -36,6 +35,7 @@ from gateway.roster import EstateRoster, Item
 from gateway.roster_store import RosterStore
 from gateway.uplink import Link, RosterFeed
 from tests.benchmarks.figures import Figure, figure, percentile
+from tests.wsgi import served
 
 PEOPLE = int(os.environ.get("ESTATE_BENCH_PEOPLE", "10000"))
 CHANGES = int(os.environ.get("ESTATE_BENCH_CHANGES", "1000"))
@@ -68,11 +68,6 @@ INSERT INTO card (card_id, estate_id, person_id, hmac, blocked, issued_at)
 SELECT gen_random_uuid(), :estate, person_id, encode(sha256(person_id::text::bytea), 'hex'), false, now()
 FROM people
 """)
-
-
-class _Quiet(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: object) -> None:
-        """Nothing on standard error."""
 
 
 class _Gateway:
@@ -155,16 +150,9 @@ def _served(server: EmbeddedPostgres, folder: Path) -> Iterator[tuple[Engine, st
         publish_persons(connection, people, now)
         actor = principal_by_login(connection, "bench", now)
     app = create_app(BackendSettings(database=database, secrets=secrets))
-    web = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=web.serve_forever)
-    thread.start()
-    try:
-        yield engine, f"http://127.0.0.1:{web.server_port}", actor, credential
-    finally:
-        web.shutdown()
-        thread.join()
-        app.extensions["estate"].close()
-        engine.dispose()
+    with closing(app.extensions["estate"]), served(app) as port:
+        yield engine, f"http://127.0.0.1:{port}", actor, credential
+    engine.dispose()
 
 
 def _changes(engine: Engine, actor: Principal, gateway: _Gateway, pace_s: float) -> tuple[float, list[float]]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
-from werkzeug.serving import make_server
 
 from gateway.counter import Counter
 from gateway.kiosk.app import create_app
 from simulators.photos import photos
 from tests.integration.kiosk.conftest import CONSENTS, ESTATE_KEY, NOW_S, Box, ticket
+from tests.wsgi import served
 
 
 @pytest.fixture
@@ -28,15 +27,8 @@ def box(tmp_path: Path) -> Box:
 def desk_url(box: Box) -> Iterator[str]:
     with Counter(box.settings, roster_wait_s=0) as counter, closing(box.shelf()) as shelf:
         app = create_app(counter, shelf, lambda: {"e1": ESTATE_KEY}, lambda: NOW_S)
-        server = make_server("127.0.0.1", 0, app, threaded=True)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.port}"
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
+        with served(app) as port:
+            yield f"http://127.0.0.1:{port}"
 
 
 def open_desk(page: Page, url: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +16,6 @@ import msgspec
 import requests
 from flask import Flask
 from sqlalchemy import Connection, Engine, insert, select, text, update
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from backend.access.service import store_records, store_states
 from backend.access.wire import AccessRecord, DeviceStatus
@@ -45,6 +43,7 @@ from simulators.stripe.core import StripeCore
 from simulators.stripe.faults import Fault
 from simulators.stripe.http import StripeServer, listen
 from simulators.stripe.settings import AccountSettings
+from tests.wsgi import served
 
 PASSWORD = "correct horse 电池"
 NORTH, SOUTH = "north", "south"
@@ -346,11 +345,6 @@ def passage(device: str, outcome: str = "open", cause: str = "granted", **facts:
     return AccessRecord(**(values | facts))
 
 
-class _Quiet(WSGIRequestHandler):
-    def log(self, *_: object) -> None:
-        """A test's output is no access log."""
-
-
 @contextmanager
 def founded(settings: BackendSettings, folder: Path) -> Iterator[Town]:
     """A town without people: the application on a free port, and the channel that it takes payments with."""
@@ -379,18 +373,3 @@ def founded(settings: BackendSettings, folder: Path) -> Iterator[Town]:
     )
     with closing(app.extensions["estate"]), served(app, port), StripeServer(core, listener) as channel:
         yield Town(app, url, channel, key)
-
-
-@contextmanager
-def served(app: Flask, port: int) -> Iterator[None]:
-    """Serve the application on a thread of its own."""
-    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Quiet)
-    server.daemon_threads = False  # closing waits for requests that are still being answered
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)

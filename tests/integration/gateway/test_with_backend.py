@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import tomllib
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from sqlalchemy import Connection, Engine, text
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from backend.access.orders import end_order, give_order
 from backend.identity.accounts import add_principal, grant_role, principal_by_login
@@ -31,7 +29,6 @@ from backend.registry.rights import end_rights, grant_right
 from backend.registry.visitors import make_pass
 from backend.services import Services
 from estate.embedded.broker import Broker
-from estate.processes import free_port
 from tests.integration.backend.conftest import household, import_file, member
 from tests.integration.gateway.conftest import (
     CARD,
@@ -44,6 +41,7 @@ from tests.integration.gateway.conftest import (
     users,
 )
 from tests.integration.gateway.doors import Door
+from tests.wsgi import served
 
 REVOCATIONS = 100
 WITHIN_S = 1.0
@@ -68,13 +66,6 @@ name_en = "Gate"
 group = "gate"
 credentials = ["card", "pin", "qr"]
 """
-
-
-class Quiet(WSGIRequestHandler):
-    """Requests of gateways are no news."""
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        pass
 
 
 @dataclass
@@ -126,17 +117,12 @@ def village(app: Flask) -> Iterator[Village]:
         )  # fmt: skip
         credential = add_gateway(connection, GATEWAY, (ESTATE, OTHER_ESTATE), actor="system:test", now=now)
         key = estate_key(connection, services.master_key, ESTATE)
-    port = free_port()
-    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Quiet)
-    server.daemon_threads = False  # closing waits for the requests that are still being answered
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     resident = replace(tenant, person_id=imported.ids["chen"])
-    made = Village(engine, port, credential, key, resident, guard)
-    yield made
-    server.shutdown()
-    for estate in (ESTATE, OTHER_ESTATE):  # whatever change ends the questions that still wait for one
-        made.act(partial(order_all_clear, estate=estate, guard=guard))
-    server.server_close()
+    with served(app) as port:
+        made = Village(engine, port, credential, key, resident, guard)
+        yield made
+        for estate in (ESTATE, OTHER_ESTATE):  # whatever change ends the questions that still wait for one
+            made.act(partial(order_all_clear, estate=estate, guard=guard))
 
 
 def order_all_clear(connection: Connection, estate: str, guard: Principal) -> None:
