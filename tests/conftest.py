@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from estate.embedded.broker import AmqttBroker, Broker, MosquittoBroker, find_mosquitto
 from estate.embedded.postgres import EmbeddedPostgres
+from tests.known_faces import faces_in_files, known
 
 MEMORY_BYTES_MIN = 4 * 1024**3
 
@@ -27,6 +28,34 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+_found_in_output: set[str] = set()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test printed and logged in this process holds no face, whatever else the test looked for."""
+    report = yield
+    output = report.capstdout + report.capstderr + report.caplog
+    if output and not report.failed:
+        _found_in_output.update(f"{report.nodeid}: {name}" for name in known().found_in(output.encode()))
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_face_in_the_whole_run(
+    tmp_path_factory: pytest.TempPathFactory, servers_folder: Path, database_folder: Path
+) -> Iterator[None]:
+    """After the last test: no log of any process, and nothing that gateways sent up, holds a known face.
+
+    Databases are searched by their own fixtures, before each is dropped.
+    """
+    yield
+    folders = (tmp_path_factory.getbasetemp(), servers_folder, database_folder)
+    found = [one for folder in folders for one in faces_in_files(folder)] + sorted(_found_in_output)
+    if found:
+        pytest.fail("faces where none may be:\n" + "\n".join(found), pytrace=False)
 
 
 @pytest.fixture(scope="session")

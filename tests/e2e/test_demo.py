@@ -16,6 +16,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from tests.known_faces import faces_in_database, faces_in_files, recording
+
 STORY_WITHIN_S = 150
 GONE_WITHIN_S = 5
 STEPS = 17
@@ -39,7 +41,7 @@ class Demo:
 
 def start_demo(folder: Path, *arguments: str) -> Demo:
     output = folder.parent / f"{folder.name}-{time.monotonic_ns()}.log"
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]} | recording(folder.parent)
     with output.open("wb") as log:
         command = [sys.executable, "-m", "estate", "demo", "--port", "0", "--folder", str(folder), *arguments]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
@@ -61,6 +63,22 @@ def wait_until_story_is_over(demo: Demo) -> None:
         time.sleep(0.1)
 
 
+def dsn_of(folder: Path, role: str) -> str:
+    """The demo's database, for one of its roles."""
+    password = (folder / "secrets" / role).read_text().strip()
+    database = json.loads((folder / "addresses.json").read_text("utf-8"))["database"]
+    return make_conninfo(**database, user=role, password=password)
+
+
+def no_face_has_left_the_estate(folder: Path) -> None:
+    """Residents were enrolled and seen by real photographs: none in the database, in a log or sent up."""
+    assert faces_in_database(dsn_of(folder, "estate_owner")) == []
+    sent = b"".join(one.read_bytes() for one in folder.parent.glob("*.sent"))
+    assert b"/api/gateway/v1/access-records" in sent, "the uplink was recorded"
+    assert list((folder / "logs").glob("*.log"))
+    assert faces_in_files(folder.parent) == []
+
+
 def refuse_changes_to_posted_rows(folder: Path) -> None:
     """By raw SQL on the demo's database, as the application and as the owner."""
     late_posting = (
@@ -75,10 +93,7 @@ def refuse_changes_to_posted_rows(folder: Path) -> None:
         " SELECT entry_id, 1, '1212.01', 2, 0 FROM one UNION ALL SELECT entry_id, 2, '2103.01', 0, 1 FROM one"
     )
     for role in ("estate_app", "estate_owner"):
-        password = (folder / "secrets" / role).read_text().strip()
-        database = json.loads((folder / "addresses.json").read_text("utf-8"))["database"]
-        dsn = make_conninfo(**database, user=role, password=password)
-        with psycopg.connect(dsn, autocommit=True) as connection:
+        with psycopg.connect(dsn_of(folder, role), autocommit=True) as connection:
             entries = connection.execute("SELECT count(*), min(entry_id) FROM journal_entry").fetchone()
             assert entries is not None
             assert entries[0] > 0
@@ -105,6 +120,7 @@ def test_killed_with_9_it_leaves_no_process(folder: Path) -> None:
         wait_until_story_is_over(demo)
         assert [step for step in demo.summary()["steps"] if not step["ok"]] == []
         refuse_changes_to_posted_rows(folder)
+        no_face_has_left_the_estate(folder)
         family = psutil.Process(demo.process.pid).children(recursive=True)
         assert len(family) > 8, "the demo runs on real processes"
         demo.process.send_signal(signal.SIGKILL)

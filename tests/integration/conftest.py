@@ -24,6 +24,7 @@ from backend.identity import passwords
 from backend.services import Services
 from backend.settings import BackendSettings, DatabaseSettings, LoginSettings, NoticeSettings, SecretSettings
 from estate.embedded.postgres import EmbeddedPostgres
+from tests.known_faces import faces_in_database
 
 TEMPLATE = "estate_template"
 PASSWORDS = {OWNER: "owner-pw", APP: "app-pw", READER: "reader-pw"}
@@ -69,7 +70,7 @@ def migrated_template(postgres: EmbeddedPostgres) -> str:
 
 @pytest.fixture
 def database(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[Database]:
-    """A fresh copy of the template, dropped afterwards."""
+    """A fresh copy of the template; searched for known faces afterwards, and dropped."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with connect(postgres.dsn(), autocommit=True) as connection:
         connection.execute(
@@ -85,7 +86,9 @@ def database(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[Dat
             reader_url=postgres.dsn(name, READER, PASSWORDS[READER]),
             superuser_url=postgres.dsn(name),
         )
+        faces = faces_in_database(postgres.dsn(name))
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        assert faces == []
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from estate.embedded.postgres import EmbeddedPostgres
 from tests.integration.closing.story import play
 from tests.integration.closing.year import Year
 from tests.integration.conftest import PASSWORDS
+from tests.known_faces import faces_in_database
 
 MONTHS_CLOSED = 3
 
@@ -63,6 +64,7 @@ def closed_year(
         closed.append(year.close(month, out))
     yield ClosedYear(year, closed)
     year.engine.dispose()
+    assert faces_in_database(postgres.dsn(name)) == []
 
 
 @pytest.fixture

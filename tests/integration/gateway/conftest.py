@@ -26,6 +26,7 @@ from gateway.matching.templates import DLIB_ENCODER
 from gateway.vault import Vault
 from tests.integration.gateway.city import FakeCity
 from tests.integration.gateway.doors import Door
+from tests.known_faces import plant_template, recording
 
 ESTATE, OTHER_ESTATE = "test-1", "test-2"
 DOORS = ("test-1-gate", "test-1-a", "test-2-gate")
@@ -38,14 +39,18 @@ PASSWORD = "a-password-of-this-test"
 
 
 def vector(seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """A face nobody has."""
-    return (np.random.default_rng(seed).standard_normal(128) * 0.1).astype(np.float32)
+    """A face nobody has; the end of the run looks for it wherever none may be."""
+    face = (np.random.default_rng(seed).standard_normal(128) * 0.1).astype(np.float32)
+    plant_template(f"face {seed}", face)
+    return face
 
 
 def near(face: np.ndarray[Any, np.dtype[np.float32]], seed: int = 1) -> np.ndarray[Any, np.dtype[np.float32]]:
     """The same face in another picture."""
     noise = np.random.default_rng(seed).standard_normal(128) * 0.01
-    return (face + noise).astype(np.float32)
+    seen = (face + noise).astype(np.float32)
+    plant_template(f"a picture {seed} of a face", seen)
+    return seen
 
 
 class Gateway:
@@ -84,6 +89,7 @@ port = {free_port()}
 """
         )
         self._environment = dict(os.environ) | {"ESTATE_DIE_WITH_PARENT": "1"} | dict(environment)
+        self._environment |= recording(folder)
 
     def enrol(self, estate: str, person: str, face: np.ndarray[Any, np.dtype[np.float32]]) -> None:
         self.state.mkdir(mode=0o700, exist_ok=True)
