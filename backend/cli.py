@@ -59,6 +59,13 @@ class OneSentenceGroup(click.Group):
             raise Explained(str(error)) from error
         except (ConnectError, OperationalError) as error:
             raise Explained(_database_sentence(error)) from error
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise Explained(
+                f"文件 {error.filename} 无法读写：{error.strerror}；请换个位置或检查权限  |  "
+                f"{error.filename} cannot be read or written ({error.strerror}): take another place"
+            ) from error
         except ProgrammingError as error:
             if getattr(error.orig, "sqlstate", None) != "42P01":
                 raise

@@ -27,13 +27,14 @@ class ErasureState:
     unheard: tuple[str, ...]
 
     @property
+    def waits_for(self) -> tuple[str, ...]:
+        """The panels that have not confirmed yet."""
+        return (*(part.device_id for part in self.panels if part.erased_at is None), *self.unheard)
+
+    @property
     def is_complete(self) -> bool:
         """Nothing is left of the person anywhere in the estate."""
-        return (
-            self.order.certified_at is not None
-            and not self.unheard
-            and all(panel.erased_at is not None for panel in self.panels)
-        )
+        return self.order.certified_at is not None and not self.waits_for
 
 
 def erasure_states(

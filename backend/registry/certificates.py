@@ -16,8 +16,10 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from backend.identity.audit import audit
+from backend.identity.errors import UnknownGatewayError
 from backend.identity.gateways import Gateway
 from backend.identity.principal import Principal
+from backend.identity.tables import gateway as registered
 from backend.registry.people_tables import erasure_certificate, erasure_order, vault_key
 from backend.registry.roster import publish_persons
 
@@ -106,7 +108,16 @@ def register_vault_key(
     actor: Principal | str,
     now: datetime,
 ) -> None:
-    """Let certificates of this key count for a gateway."""
+    """Let certificates of this key count for a gateway.
+
+    Raises:
+        UnknownGatewayError
+    """
+    if (
+        connection.scalar(select(registered.c.gateway_id).where(registered.c.gateway_id == gateway_id))
+        is None
+    ):
+        raise UnknownGatewayError(gateway_id)
     by = actor.actor if isinstance(actor, Principal) else actor
     row = {
         "gateway_id": gateway_id,

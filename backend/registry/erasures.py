@@ -126,7 +126,7 @@ def order_departed(connection: Connection, now: datetime) -> list[UUID]:
 
 
 def erasures(
-    connection: Connection, estate_ids: Scope, *, open_only: bool = False, person_id: UUID | None = None
+    connection: Connection, estate_ids: Scope, *, person_id: UUID | None = None
 ) -> list[ErasureView]:
     """Orders with their certificates, open ones first, then the newest."""
     query = (
@@ -143,8 +143,6 @@ def erasures(
         .order_by(erasure_order.c.certified_at.is_not(None), erasure_order.c.ordered_at.desc())
         .limit(1000)
     )  # fmt: skip
-    if open_only:
-        query = query.where(erasure_order.c.certified_at.is_(None))
     if person_id is not None:
         query = query.where(erasure_order.c.person_id == person_id)
     if not isinstance(estate_ids, AllEstates):

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import click
-from sqlalchemy import insert
 
+from backend.access.erasures import erasure_states
 from backend.cli import SYSTEM, Tool, pass_tool
 from backend.identity.accounts import principal_by_login
-from backend.identity.audit import audit as write_audit
 from backend.identity.audit_chain import verify_chain
 from backend.identity.principal import ALL
 from backend.registry.certificates import register_vault_key
 from backend.registry.consents import publish_notice
-from backend.registry.erasures import erasures as list_erasures
 from backend.registry.facts import PURPOSES
 from backend.registry.keys import MasterKey
-from backend.registry.people_tables import purpose_basis
+from backend.retention.bases import record_basis
 from backend.retention.holds import live_holds, place_hold, release_hold
 from backend.retention.obligations import count_faces, filing_pack
 from backend.retention.person_file import person_file
@@ -105,16 +103,20 @@ def holds(tool: Tool) -> None:
 
 
 @click.command("erasures")
-@click.option("--open", "open_only", is_flag=True, help="只列未完成的  |  only open ones")
+@click.option("--open", "open_only", is_flag=True, help="只列未完成的  |  only those not complete yet")
 @pass_tool
 def erasures(tool: Tool, open_only: bool) -> None:
-    """人脸删除指令和证明  |  orders to erase faces, and their certificates."""
+    """人脸删除指令、证明和未确认的面板  |  orders to erase faces, and what each waits for."""
     with tool.transaction() as connection:
-        for one in list_erasures(connection, ALL, open_only=open_only):
-            done = f"{one.erased_at:%Y-%m-%dT%H:%M:%SZ}" if one.erased_at else "open"
+        for one in erasure_states(connection, ALL):
+            if open_only and one.is_complete:
+                continue
+            order = one.order
+            erased = f"{order.erased_at:%Y-%m-%dT%H:%M:%SZ}" if order.erased_at else "open"
+            waits = ",".join(one.waits_for) or ("complete" if one.is_complete else "vault")
             click.echo(
-                f"{one.estate_id}\t{one.person_id}\t{one.scope}\t{one.reason}\t"
-                f"{one.ordered_at:%Y-%m-%dT%H:%M:%SZ}\t{done}\t{one.certificate_id or '-'}"
+                f"{order.estate_id}\t{order.person_id}\t{order.scope}\t{order.reason}\t"
+                f"{order.ordered_at:%Y-%m-%dT%H:%M:%SZ}\t{erased}\t{order.certificate_id or '-'}\t{waits}"
             )
 
 
@@ -208,26 +210,12 @@ def basis(
     to_on: datetime | None,
     login: str,
 ) -> None:
-    """登记第二用途的法定依据  |  record why a second purpose may read door data."""
-    now, basis_id = datetime.now(UTC), uuid4()
-    days: dict[str, date | None] = {"from_on": from_on.date(), "to_on": to_on.date() if to_on else None}
+    """登记第二用途的法定依据  |  record why a second purpose may read door data; prints its id."""
+    now = datetime.now(UTC)
     with tool.transaction() as connection:
         actor = principal_by_login(connection, login, now)
-        connection.execute(
-            insert(purpose_basis).values(
-                basis_id=basis_id,
-                estate_id=estate_id,
-                purpose=purpose,
-                basis=basis,
-                recorded_by=actor.principal_id,
-                recorded_at=now,
-                **days,
-            )
-        )
-        write_audit(
-            connection, actor, "record_basis", "done", "basis", str(basis_id), estate_id, purpose, now
-        )
-    click.echo(str(basis_id))
+        days = from_on.date(), to_on.date() if to_on else None
+        click.echo(str(record_basis(connection, estate_id, purpose, basis, *days, actor=actor, now=now)))
 
 
 def _tell(cuts: list[Cut]) -> None:

@@ -37,6 +37,18 @@ class PurposeNeededError(ExplainedError):
         super().__init__("查看前须先选定用途。", "Choose a purpose before looking.")
 
 
+class BasisFormError(ExplainedError):
+    """A basis without a rule, or one that ends before it begins."""
+
+    code = "basis_form"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "请写明法规条文和文件号，且止日不早于起日。",
+            "Name the rule and its paper; a basis never ends before it begins.",
+        )
+
+
 class NoBasisError(RefusedError):
     """Door data for a second purpose, without the household's consent or a recorded basis."""
 

@@ -247,7 +247,7 @@ def erasure_rows(states: Sequence[ErasureState], now: datetime) -> list[Erasure]
             since_zh=words.since_zh(one.order.ordered_at, now),
             since_en=words.since_en(one.order.ordered_at, now),
             certified=one.order.certified_at is not None,
-            devices=(*(part.device_id for part in one.panels if part.erased_at is None), *one.unheard),
+            devices=one.waits_for,
         )
         for one in states
         if not one.is_complete

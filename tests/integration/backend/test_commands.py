@@ -19,6 +19,7 @@ from backend.db.engine import connect
 from estate.config import SettingsError
 from estate.embedded.postgres import EmbeddedPostgres
 from tests.integration.backend.conftest import ESTATES_TOML, household, import_file, member
+from tests.known_faces import faces_in_database
 
 ROLES = {"DATABASE": "estate_app", "OWNER": "estate_owner", "READER": "estate_reader"}
 
@@ -85,6 +86,7 @@ def shell(postgres: EmbeddedPostgres, folder: Path) -> Iterator[Shell]:
         shell.ok("bootstrap", "--superuser-url", postgres.dsn())
         shell.ok("migrate")
         yield shell
+        assert faces_in_database(postgres.dsn(name)) == []
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
         for kept_role, password in kept:
             connection.execute(f"ALTER ROLE {kept_role} PASSWORD '{password}'")

@@ -134,12 +134,15 @@ def test_withdrawal_with_one_panel_offline(
     first, second = panels[FIRST], panels[SECOND]
     lease_s = first.do(lambda panel, _now_s: panel.roster[RESIDENT].until_s)
     assert gate.wait_answer(gate.face([near(FACE, 7)] * 3))["outcome"] == "open"
+    kept_apart = back_up(gateway)
     first.cut()
     city.wait_state(ESTATE, FIRST, "offline", seconds=60)
 
-    version = city.put(ESTATE, "person", RESIDENT, consenting(city, agrees=False))
-    with_vault(gateway, lambda vault: vault.erase(RESIDENT, reason="withdrawn", now=now()))
-    gateway.wait(lambda health: health["estates"][0]["roster_version"] >= version, "the withdrawal")
+    order = {"order": "o-1", "scope": "all", "reason": "withdrawn", "ordered_at": "2026-06-01T00:00:00Z"}
+    city.put(ESTATE, "person", RESIDENT, consenting(city, agrees=False) | {"erase": [order]})
+    certificate = city.wait_certificate()
+    assert (certificate["person_id"], certificate["reason"]) == (RESIDENT, "withdrawn order:o-1")
+    assert (certificate["templates"], certificate["photographs"]) == (1, 1)
     # Doors that the gateway answers refuse at once, and a card works.
     refused = gate.wait_answer(gate.face([near(FACE, 8)] * 3))
     assert (refused["outcome"], refused["cause"]) in {("deny", "no_consent"), ("deny", "unknown_person")}
@@ -168,6 +171,28 @@ def test_withdrawal_with_one_panel_offline(
     wait(lambda: people(first) == [], "the panel that is back forgets")
     wait(lambda: RESIDENT in city.erased.get(FIRST, ()), "its confirmation at the city")
     wait(lambda: city.panels[FIRST]["may_still_open"] == [], "nothing open any more")
+
+    # The box's disk is lost, and yesterday's backup does not bring the person back.
+    gateway.kill()
+    (gateway.state / "vault.db").unlink()
+    rows, keys = kept_apart
+    restored = gateway.command("vault", "restore", "--rows", str(rows), "--keys", str(keys))
+    assert "0 people restored; 1 left out without a live consent" in restored.stdout, restored.stderr
+    gateway.start()
+    refused = gate.wait_answer(gate.face([near(FACE, 9)] * 3))
+    assert (refused["outcome"], refused["cause"]) in {("deny", "no_consent"), ("deny", "unknown_person")}
+    assert gate.wait_answer(gate.card(CARD))["outcome"] == "open"
+    assert people(first) == people(second) == []
+
+
+def back_up(gateway: Gateway) -> tuple[Path, Path]:
+    """Both files of a backup of the vault."""
+    folder = gateway.folder / "backup"
+    folder.mkdir()
+    done = gateway.command("vault", "back-up", "--folder", str(folder))
+    assert done.returncode == 0, done.stderr
+    keys, rows = sorted(folder.iterdir())
+    return rows, keys
 
 
 def test_a_reset_panel_is_mended_on_request_and_a_stranger_on_it_is_removed(
