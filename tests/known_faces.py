@@ -19,8 +19,8 @@ from psycopg import sql
 from simulators.photos import FOLDER, DemoPhotos, photos
 from tests.leaks import Marks, files_with
 
-# The evidence store keeps what a person signed or what was broken, sealed; the only ones that are left out.
-EVIDENCE_TABLES = frozenset({"evidence", "money_evidence"})
+# The evidence store keeps what a person signed or what was broken, sealed; the only table that is left out.
+EVIDENCE_TABLES = frozenset({"evidence"})
 # Logs of every process, and what gateways sent up (`tests/recorded`).
 WRITTEN = frozenset({".log", ".sent"})
 RECORDER = Path(__file__).parent / "recorded"

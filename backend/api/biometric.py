@@ -18,9 +18,9 @@ from backend.registry.rules import local_day
 from backend.retention.tables import refused_payload
 from backend.services import services
 
-# Where evidence is handed in: signed consents, and photographs of damage that a deposit pays for. Their files
-# are looked at by their own rules, and only staff of that desk get so far.
-EVIDENCE_ENDPOINTS = frozenset({"evidence.add", "money.ask_deduction"})
+# Where evidence is handed in: signed consents, photographs of damage that a deposit pays for, papers in a
+# dispute. Their files are looked at by their own rules, and only staff of that desk get so far.
+EVIDENCE_ENDPOINTS = frozenset({"evidence.add", "money.ask_deduction", "money.answer"})
 # Held by their own rules: schemas without a place for it; a provider's signature, over its own QR pictures.
 OTHER_RULES = frozenset({"gateways", "payments"})
 LOOKED_AT_BYTES_MAX = 2 * 1024 * 1024

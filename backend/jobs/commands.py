@@ -27,6 +27,7 @@ from backend.payments.service import settle_pending, sweep
 from backend.payments.settings import PaymentRules
 from backend.reconciliation.dayend import check_when_due
 from backend.registry.consents import publish_due
+from backend.registry.keys import MasterKey
 from backend.registry.visitors import clear_past_passes
 from backend.rent.dunning import dun
 from backend.rent.fiscal import keep_fiscal_receipts
@@ -60,12 +61,13 @@ def run_worker(settings: BackendSettings) -> None:
         SettingsError: the configuration must not be started with.
     """
     engine = make_engine(settings.database)
+    master_key = MasterKey.from_file(settings.secrets.master_key_file)
     providers = make_providers(settings, engine)
     url, password_file = settings.database.url, settings.database.password_file
     jobs = [
         Job("consents", lambda now: _tell_ended_consents(engine, now)),
         Job("visitors", lambda now: _clear_past_passes(engine, now)),
-        Job("retention", lambda now: _run_daily(engine, settings.retention, now)),
+        Job("retention", lambda now: _run_daily(engine, settings.retention, master_key, now)),
         Job("rent_runs", lambda now: post_agreed(engine, now, settings.rent)),
         Job("fiscal_receipts", lambda now: keep_fiscal_receipts(engine, now, settings.rent)),
         Job("dunning", lambda now: dun(engine, now, settings.dunning)),
@@ -120,9 +122,9 @@ def _jobs_of(engine: Engine, provider: Provider, rules: PaymentRules) -> list[Jo
     ]
 
 
-def _run_daily(engine: Engine, clocks: RetentionSettings, now: datetime) -> int:
+def _run_daily(engine: Engine, clocks: RetentionSettings, master_key: MasterKey, now: datetime) -> int:
     with engine.begin() as connection:
-        return run_daily(connection, clocks, now)
+        return run_daily(connection, clocks, master_key, now)
 
 
 def _clear_past_passes(engine: Engine, now: datetime) -> int:

@@ -148,8 +148,8 @@ def _people(connection: Connection, household_id: UUID) -> list[UUID]:
     return list(connection.execute(query.distinct()).scalars())
 
 
-def estate_of_settlement(connection: Connection, tenancy_id: UUID) -> str:
-    """The estate of a deposit under settlement.
+def place_of_settlement(connection: Connection, tenancy_id: UUID) -> tuple[str, UUID]:
+    """The estate and the household of a deposit under settlement.
 
     Raises:
         DepositStepError: there is none.
@@ -157,7 +157,7 @@ def estate_of_settlement(connection: Connection, tenancy_id: UUID) -> str:
     row = _settlement(connection, tenancy_id)
     if row is None:
         raise DepositStepError
-    return str(row.estate_id)
+    return row.estate_id, row.household_id
 
 
 def propose_deduction(

@@ -74,6 +74,22 @@ def apply_dispute(connection: Connection, provider: str, told: DisputeStatus, no
     return Noted(state)
 
 
+def place_of_dispute(connection: Connection, dispute_id: UUID) -> tuple[str, UUID]:
+    """The estate and the household of a dispute.
+
+    Raises:
+        DisputeUnknownError
+    """
+    row = connection.execute(
+        select(dispute.c.estate_id, payment.c.household_id)
+        .join(payment, payment.c.payment_id == dispute.c.payment_id)
+        .where(dispute.c.dispute_id == dispute_id)
+    ).one_or_none()
+    if row is None:
+        raise DisputeUnknownError
+    return row.estate_id, row.household_id
+
+
 def answer(
     engine: Engine,
     providers: Providers,

@@ -223,15 +223,12 @@ class DisputeClosedError(ExplainedError):
 
 
 class EvidenceMissingError(ExplainedError):
-    """A step that needs evidence came without it, or with a file that is none."""
+    """A dispute was answered without a word."""
 
     code = "evidence_missing"
 
     def __init__(self) -> None:
-        super().__init__(
-            "请写明事实；附件须为 JPG、PNG 或 PDF，不超过 5 MB。",
-            "State the facts; a file has to be a JPG, PNG or PDF of 5 MB at most.",
-        )
+        super().__init__("请写明事实和依据。", "State the facts.")
 
 
 class DepositNotHeldError(ExplainedError):

@@ -7,7 +7,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     Table,
     Text,
     UniqueConstraint,
@@ -59,7 +58,7 @@ dispute = Table(
     Column("state", Text, nullable=False),
     Column("answer_by", MOMENT),
     Column("evidence_zh", Text),
-    Column("evidence_id", Uuid, ForeignKey("money_evidence.evidence_id")),
+    Column("evidence_id", Uuid, ForeignKey("evidence.evidence_id")),
     Column("answered_by", Uuid, ForeignKey("principal.principal_id")),
     Column("answered_at", MOMENT),
     Column("opened_entry_id", BigInteger, ForeignKey("journal_entry.entry_id"), unique=True),
@@ -71,19 +70,6 @@ dispute = Table(
     UniqueConstraint("provider", "provider_ref"),
     Index("dispute_payment_id_idx", "payment_id"),
     Index("dispute_next_check_at_idx", "next_check_at", postgresql_where=text("next_check_at IS NOT NULL")),
-)
-
-money_evidence = Table(
-    "money_evidence",
-    metadata,
-    Column("evidence_id", Uuid, primary_key=True),
-    Column("estate_id", Text, ForeignKey("estate.estate_id"), nullable=False),
-    Column("name_zh", Text, nullable=False),
-    Column("media_type", Text, nullable=False),
-    Column("sha256", LargeBinary, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Column("principal_id", Uuid, ForeignKey("principal.principal_id"), nullable=False),
-    Column("kept_at", MOMENT, nullable=False),
 )
 
 deposit_settlement = Table(
@@ -112,7 +98,7 @@ deposit_deduction = Table(
     Column("charge_id", Uuid, ForeignKey("rent_charge.charge_id"), nullable=False, unique=True),
     Column("amount_fen", BigInteger, nullable=False),
     Column("reason_zh", Text, nullable=False),
-    Column("evidence_id", Uuid, ForeignKey("money_evidence.evidence_id"), nullable=False),
+    Column("evidence_id", Uuid, ForeignKey("evidence.evidence_id"), nullable=False),
     Column("proposal_id", Uuid, ForeignKey(approval_proposal.c.proposal_id), nullable=False, unique=True),
     Column("entry_id", BigInteger, ForeignKey("journal_entry.entry_id"), nullable=False, unique=True),
     Column("deducted_at", MOMENT, nullable=False),

@@ -126,6 +126,30 @@ def household_of_clerk(connection: Connection, household_id: UUID, actor: Princi
     return _found(row)
 
 
+def tenant_of(connection: Connection, household_id: UUID) -> UUID | None:
+    """The person who signed for a household, the last one where they changed."""
+    found: UUID | None = connection.scalar(
+        select(household_member.c.person_id)
+        .where(household_member.c.household_id == household_id, household_member.c.kind == "tenant")
+        .order_by(household_member.c.from_on.desc())
+        .limit(1)
+    )
+    return found
+
+
+def check_member(connection: Connection, household_id: UUID, person_id: UUID) -> None:
+    """Whether a person lives or lived in a household.
+
+    Raises:
+        UnknownThingError
+    """
+    member = select(household_member.c.person_id).where(
+        household_member.c.household_id == household_id, household_member.c.person_id == person_id
+    )
+    if connection.scalar(select(member.exists())) is not True:
+        raise UnknownThingError("person", person_id)
+
+
 def members_of(connection: Connection, household_id: UUID, now: datetime) -> list[MemberView]:
     """Who lives in a household today, with live rights, cards and consents."""
     held, today = household_member.c, local_day(now)

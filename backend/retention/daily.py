@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
+from backend.registry.keys import MasterKey
+from backend.retention.evidence import wrap_moved
 from backend.retention.obligations import count_faces, switch_off_unassessed
 from backend.retention.purge import purge, ran_today
 from backend.retention.seen import roll_up
@@ -18,10 +20,11 @@ ROLL_UP_WITHIN = timedelta(days=3)
 log = structlog.get_logger()
 
 
-def run_daily(connection: Connection, clocks: RetentionSettings, now: datetime) -> int:
+def run_daily(connection: Connection, clocks: RetentionSettings, master_key: MasterKey, now: datetime) -> int:
     """The day's work, once; 0 when it is done already."""
     if ran_today(connection, now):
         return 0
+    wrap_moved(connection, master_key)
     roll_up(connection, now - ROLL_UP_WITHIN, now)
     cuts = purge(connection, clocks, now)
     lapsed = switch_off_unassessed(connection, now)

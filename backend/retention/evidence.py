@@ -1,6 +1,7 @@
 """Evidence files: signed consents, hand-overs, damage. The one store of the city side that takes images.
 
 Each file is encrypted under a key of its own, which the installation's master key wraps; a look is audited.
+Each kind has its own desk, and its own clock in `RetentionSettings`.
 """
 
 from __future__ import annotations
@@ -8,26 +9,38 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 
 from backend.identity.audit import audit
-from backend.identity.principal import Principal
+from backend.identity.principal import Principal, Role
 from backend.identity.service import check_role
 from backend.registry.errors import UnknownThingError
-from backend.registry.keys import KEY_BYTES, MasterKey
+from backend.registry.keys import KEY_BYTES, MasterKey, SealBrokenError
 from backend.registry.rights import REGISTRARS
 from backend.retention.errors import EvidenceErasedError, EvidenceFormError, PurposeNeededError
 from backend.retention.tables import evidence
 
-Kind = Literal["consent", "hand_over", "damage", "assessment"]
+Kind = Literal["consent", "hand_over", "damage", "dispute", "assessment"]
+# Who adds a kind of file, and may read it again.
+DESKS: Mapping[Kind, tuple[Role, ...]] = {
+    "consent": REGISTRARS,
+    "hand_over": REGISTRARS,
+    "assessment": REGISTRARS,
+    "damage": (*REGISTRARS, "finance"),
+    "dispute": ("finance", "admin"),
+}
 BYTES_MAX = 10 * 1024 * 1024
 NONCE_BYTES = 12
+# Files of the former store of money matters, which the migration sealed without the master key at hand.
+NOT_WRAPPED = b"\x00"
 STARTS = {b"%PDF-": "application/pdf", b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 # What a file may be looked at for.
 LOOK_PURPOSES = ("proof", "dispute", "person_request", "authority")
@@ -58,7 +71,7 @@ def add_evidence(
         NotAllowedError.
         EvidenceFormError: another kind of file, whatever its name says, or too large.
     """
-    check_role(actor, "add_evidence", estate_id, *REGISTRARS)
+    check_role(actor, "add_evidence", estate_id, *DESKS[kind])
     media_type = next((kind for start, kind in STARTS.items() if body.startswith(start)), None)
     if media_type is None or len(body) > BYTES_MAX:
         raise EvidenceFormError(BYTES_MAX)
@@ -102,7 +115,7 @@ def read_evidence(
     row = connection.execute(select(evidence).where(evidence.c.evidence_id == evidence_id)).one_or_none()
     if row is None:
         raise UnknownThingError("evidence", evidence_id)
-    check_role(actor, "read_evidence", row.estate_id, *REGISTRARS)
+    check_role(actor, "read_evidence", row.estate_id, *DESKS[row.kind])
     if row.sealed is None:
         raise EvidenceErasedError
     audit(
@@ -115,10 +128,29 @@ def open_sealed(master_key: MasterKey, evidence_id: UUID, wrapped_key: bytes, se
     """The file of a row.
 
     Raises:
-        SealBrokenError
+        SealBrokenError: another master key, or the row was changed.
     """
-    data_key = master_key.open(_name(evidence_id), wrapped_key)
-    return AESGCM(data_key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], evidence_id.bytes)
+    if wrapped_key.startswith(NOT_WRAPPED):
+        data_key = wrapped_key.removeprefix(NOT_WRAPPED)
+    else:
+        data_key = master_key.open(_name(evidence_id), wrapped_key)
+    try:
+        return AESGCM(data_key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], evidence_id.bytes)
+    except InvalidTag:
+        raise SealBrokenError(_name(evidence_id)) from None
+
+
+def wrap_moved(connection: Connection, master_key: MasterKey) -> int:
+    """Wrap the keys that the migration could not; how many."""
+    keys = evidence.c
+    not_wrapped = func.substring(keys.wrapped_key, 1, 1) == NOT_WRAPPED
+    rows = connection.execute(select(keys.evidence_id, keys.wrapped_key).where(not_wrapped)).all()
+    for row in rows:
+        wrapped = master_key.seal(_name(row.evidence_id), bytes(row.wrapped_key).removeprefix(NOT_WRAPPED))
+        connection.execute(
+            update(evidence).where(keys.evidence_id == row.evidence_id).values(wrapped_key=wrapped)
+        )
+    return len(rows)
 
 
 def _name(evidence_id: UUID) -> str:

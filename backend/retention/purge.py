@@ -28,7 +28,8 @@ from backend.identity.tables import login_session
 from backend.registry.people_tables import erasure_certificate
 from backend.registry.roster import forget_removals
 from backend.registry.rules import local_day, start_of_day
-from backend.registry.tables import card
+from backend.registry.tables import card, consent
+from backend.retention.evidence import DESKS, Kind
 from backend.retention.holds import live_holds
 from backend.retention.seen import roll_up
 from backend.retention.settings import RetentionSettings
@@ -134,15 +135,20 @@ def _certificates(connection: Connection, cutoff: datetime, holding: list[UUID])
     return connection.execute(gone).rowcount, 0
 
 
-def _evidence(connection: Connection, cutoff: datetime, holding: list[UUID]) -> tuple[int, int]:
-    kept = evidence.c
-    old = (kept.added_at < cutoff) & kept.erased_at.is_(None)
-    in_hold = kept.person_id.in_(holding)
-    held = connection.scalar(select(func.count()).select_from(evidence).where(old, in_hold)) or 0
-    # The row stays as a trace; the file and its key are gone.
-    gone = update(evidence).where(old, kept.person_id.is_(None) | ~in_hold)
-    erased = connection.execute(gone.values(sealed=None, wrapped_key=None, erased_at=func.now()))
-    return erased.rowcount, held
+def _evidence(kind: Kind) -> Purge:
+    def purge_kind(connection: Connection, cutoff: datetime, holding: list[UUID]) -> tuple[int, int]:
+        kept = evidence.c
+        old = (kept.kind == kind) & (kept.added_at < cutoff) & kept.erased_at.is_(None)
+        if kind == "consent":  # the paper is the proof for as long as what it proves is kept
+            old &= ~select(consent.c.consent_id).where(consent.c.person_id == kept.person_id).exists()
+        in_hold = kept.person_id.in_(holding)
+        held = connection.scalar(select(func.count()).select_from(evidence).where(old, in_hold)) or 0
+        # The row stays as a trace; the file and its key are gone.
+        gone = update(evidence).where(old, kept.person_id.is_(None) | ~in_hold)
+        erased = connection.execute(gone.values(sealed=None, wrapped_key=None, erased_at=func.now()))
+        return erased.rowcount, held
+
+    return purge_kind
 
 
 def _cards(connection: Connection, cutoff: datetime, holding: list[UUID]) -> tuple[int, int]:
@@ -193,7 +199,7 @@ CLASSES: Mapping[str, Purge] = {
     "household_seen": _seen,
     "consent": _consents,
     "erasure_certificate": _certificates,
-    "evidence": _evidence,
+    **{f"evidence_{kind}": _evidence(kind) for kind in DESKS},
     "card": _cards,
     "person": _people,
     "login_session": _sessions,

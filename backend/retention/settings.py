@@ -18,7 +18,11 @@ class RetentionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     household_seen: Days = 1096
     consent: Days = 1096  # after it ended: until then it is the proof
     erasure_certificate: Days = 1096
-    evidence: Days = 1096
+    evidence_consent: Days = 1096  # and never before the person's consents are gone
+    evidence_hand_over: Days = 1096
+    evidence_assessment: Days = 1096
+    evidence_damage: Days = 3653  # what the books rest on
+    evidence_dispute: Days = 3653
     card: Days = 366  # after it was taken back
     person: Days = 1096  # after the last right and membership ended: name and birthday go
     login_session: Days = 30

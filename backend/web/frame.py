@@ -54,6 +54,7 @@ MENU = (
     MenuEntry("door_orders.index", ("operator",), "开门和封闭", "Open, lock, release"),
     MenuEntry("devices.index", ("operator", "admin"), "设备与告警", "Devices and alarms"),
     MenuEntry("people.index", ("operator", "admin"), "住户", "Households and people"),
+    MenuEntry("evidence.index", ("operator", "finance", "admin"), "证明文件", "Evidence files"),
     # Last: nobody begins the day there.
     MenuEntry("approvals.index", ("finance", "operator", "admin"), "审批", "Approvals"),
 )

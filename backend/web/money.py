@@ -20,11 +20,12 @@ from backend.identity.service import check_role
 from backend.identity.web import required_principal, requires
 from backend.payments import deposits, disputes, refunds
 from backend.payments.errors import DepositNotHeldError, PaymentUnknownError
-from backend.payments.evidence import BYTES_MAX, keep_evidence
 from backend.payments.notices import put_aside
 from backend.payments.providers import current_providers
 from backend.payments.service import replay_notice
+from backend.registry.people import tenant_of
 from backend.rent.tables import payment as payments
+from backend.retention.evidence import BYTES_MAX, Kind, add_evidence
 from backend.services import services
 from backend.web import money_view
 from backend.web.amounts import read_yuan
@@ -39,7 +40,7 @@ blueprint = Blueprint("money", __name__, url_prefix="/finance/money")
 @blueprint.url_value_preprocessor
 def let_evidence_in(endpoint: str | None, _values: dict[str, Any] | None) -> None:
     """Evidence may be larger than any other form; said before anything reads the request."""
-    if endpoint == "money.ask_deduction":
+    if endpoint in {"money.ask_deduction", "money.answer"}:
         request.max_content_length = BYTES_MAX + FORM_ROOM
 
 
@@ -133,9 +134,8 @@ def answer(dispute_id: UUID) -> ResponseReturnValue:
         if sent.get("accept") == "yes":
             disputes.accept(parts.engine, current_providers(), dispute_id, who, now)
         else:
-            disputes.answer(
-                parts.engine, current_providers(), dispute_id, sent.get("evidence", "")[:5000], who, now
-            )
+            facts, paper = sent.get("evidence", "")[:5000], _paper(dispute_id, who, now)
+            disputes.answer(parts.engine, current_providers(), dispute_id, facts, who, now, paper)
     except ExplainedError as refused:
         return _index(refused), status_of(refused)
     return _done("已提交给支付渠道。 Handed in.")
@@ -162,12 +162,9 @@ def ask_deduction(tenancy_id: UUID) -> ResponseReturnValue:
     """Ask that damage is taken from it, with a photograph or a paper."""
 
     def act(connection: Connection, who: Principal, now: datetime) -> None:
-        file = request.files.get("evidence")
-        body = file.read(BYTES_MAX + 1) if file is not None else b""
-        name = file.filename or "" if file is not None else ""
-        estate_id = deposits.estate_of_settlement(connection, tenancy_id)
+        estate_id, household_id = deposits.place_of_settlement(connection, tenancy_id)
         check_role(who, "money.ask_deduction", estate_id, *ROLES)
-        evidence_id = keep_evidence(connection, estate_id, name, body, who, now)
+        evidence_id = _keep(connection, "damage", estate_id, household_id, _sent_file("evidence"), who, now)
         amount_fen = read_yuan(
             request.form.get("yuan", ""), max(1, deposits.held_fen(connection, tenancy_id))
         )
@@ -231,6 +228,36 @@ def notice(notice_id: int, what: str) -> ResponseReturnValue:
             put_aside(connection, notice_id, request.form.get("reason", "")[:200], who, now)
 
     return _act(act, "已交给后台处理。 Done.")
+
+
+def _sent_file(name: str) -> bytes:
+    file = request.files.get(name)
+    return file.read(BYTES_MAX + 1) if file is not None else b""
+
+
+def _keep(
+    connection: Connection,
+    kind: Kind,
+    estate_id: str,
+    household_id: UUID,
+    body: bytes,
+    who: Principal,
+    now: datetime,
+) -> UUID:
+    person_id = tenant_of(connection, household_id)
+    return add_evidence(
+        connection, services().master_key, estate_id, kind, person_id, body, actor=who, now=now
+    )
+
+
+def _paper(dispute_id: UUID, who: Principal, now: datetime) -> UUID | None:
+    """What was sent with an answer to a dispute, kept first; None where nothing was."""
+    body = _sent_file("paper")
+    if not body:
+        return None
+    with services().engine.begin() as connection:
+        estate_id, household_id = disputes.place_of_dispute(connection, dispute_id)
+        return _keep(connection, "dispute", estate_id, household_id, body, who, now)
 
 
 def _act(act: Callable[[Connection, Principal, datetime], None], said: str) -> ResponseReturnValue:

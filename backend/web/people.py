@@ -12,13 +12,13 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import Connection, select
 from werkzeug.exceptions import NotFound
 
+from backend.access.erasures import erasure_states
 from backend.api.errors import status_of
 from backend.documents.cells import WrongCellError, day, fen
 from backend.errors import ExplainedError
 from backend.identity.web import required_principal, requires
 from backend.registry import errors as registry
 from backend.registry.consents import NewConsent, give_consent, withdraw_consent
-from backend.registry.erasures import erasures
 from backend.registry.estates import estate_key
 from backend.registry.facts import OCCUPANCY_CARE, OPEN_DOORS, PANEL_PHOTOGRAPH, PURPOSES
 from backend.registry.importing import import_households, try_import
@@ -175,7 +175,7 @@ def erasure_list() -> str:
     """What has to be erased at the estates, and the certificates."""
     who = required_principal()
     with services().engine.connect() as connection:
-        listed = erasures(connection, scope_of(who, REGISTRARS))
+        listed = erasure_states(connection, scope_of(who, REGISTRARS))
     return render_template("erasures.html", listed=listed, reasons=REASON_WORDS)
 
 

@@ -183,7 +183,7 @@ def test_a_deposit_goes_its_way_with_evidence(town: Town, windows: Windows, tmp_
     picture.write_bytes(b"not a picture")
     deposit.locator("input[name=evidence]").set_input_files(str(picture))
     deposit.get_by_role("button", name=re.compile("申请抵扣")).click()
-    expect(page.get_by_role("alert")).to_contain_text("JPG")
+    expect(page.get_by_role("alert")).to_contain_text("JPEG")
     page.screenshot(path=str(picture))
     for name, value in (("yuan", "200"), ("reason", "门板破损")):
         page.locator(f"[data-deposit] input[name={name}]").first.fill(value)

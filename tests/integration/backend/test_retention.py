@@ -119,7 +119,7 @@ def test_three_years_after_moving_out_nothing_is_left_of_a_person_but_opaque_ids
     )
     assert "person" not in purged(town, NOW + 1096 * DAY)
     gone = purged(town, NOW + 1098 * DAY)
-    assert {"consent", "evidence", "person"} <= gone.keys()
+    assert {"consent", "evidence_hand_over", "person"} <= gone.keys()
     assert town.rows("SELECT name, born_on FROM person") == [(ERASED_NAME, date(1900, 1, 1))]
     assert town.value("SELECT count(*) FROM consent") == 0
     assert town.rows("SELECT sealed, wrapped_key FROM evidence") == [(None, None)]
@@ -129,8 +129,8 @@ def test_three_years_after_moving_out_nothing_is_left_of_a_person_but_opaque_ids
 
 def test_the_purge_runs_once_a_day_and_leaves_a_report(town: Town) -> None:
     now = NOW + 40 * DAY
-    assert [town.change(lambda c: run_daily(c, CLOCKS, now)) for _ in range(2)] == [1, 0]
-    assert town.change(lambda c: run_daily(c, CLOCKS, now + DAY)) == 1
+    assert [town.change(lambda c: run_daily(c, CLOCKS, town.master_key, now)) for _ in range(2)] == [1, 0]
+    assert town.change(lambda c: run_daily(c, CLOCKS, town.master_key, now + DAY)) == 1
     with town.engine.connect() as connection:
         assert {one.name for one in last_run(connection)} == set(CLASSES)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from backend.approvals import service as approvals
 from backend.approvals.errors import ApprovalMissingError, ApprovalUsedError, SecondPersonNeededError
@@ -28,14 +28,15 @@ from backend.payments.errors import (
     RefundTooMuchError,
     SlipTakenError,
 )
-from backend.payments.money_back_tables import money_evidence
 from backend.payments.money_sweeper import sweep_money_back
 from backend.payments.port import Method, ProviderUnavailableError
 from backend.payments.providers import Providers
 from backend.payments.settings import PaymentRules
+from backend.registry.keys import MasterKey
 from backend.rent.corrections import charge_once
 from backend.rent.rules import LineKind
 from backend.rent.settings import RentSettings
+from backend.retention.evidence import add_evidence
 from simulators.stripe import disputes as bank
 from simulators.stripe.faults import Fault
 
@@ -312,21 +313,11 @@ def deposit_paid(desk: Desk, home: Home, providers: Providers, clerk: Principal)
 
 
 def evidence_of(desk: Desk, clerk: Principal) -> UUID:
-    evidence_id = uuid4()
     with desk.office.engine.begin() as connection:
-        connection.execute(
-            insert(money_evidence).values(
-                evidence_id=evidence_id,
-                estate_id="pengjiang-1",
-                name_zh="门板.jpg",
-                media_type="image/jpeg",
-                sha256=bytes(32),
-                body=b"\xff\xd8\xff",
-                principal_id=clerk.principal_id,
-                kept_at=desk.clock(),
-            )
-        )
-    return evidence_id
+        return add_evidence(
+            connection, MasterKey(bytes(32)), "pengjiang-1", "damage", None, b"\xff\xd8\xff a door panel",
+            actor=clerk, now=desk.clock(),
+        )  # fmt: skip
 
 
 def test_a_deposit_is_held_reduced_by_damage_and_the_rest_returned_in_its_term(

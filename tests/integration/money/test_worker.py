@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import subprocess
@@ -122,8 +123,8 @@ def test_the_worker_process_seals_entries_and_ends_in_order_when_asked_to(
     database: Database, office: Office, home: Home, tmp_path: Path, number: int
 ) -> None:
     config = tmp_path / "backend.toml"
-    for name in ("session", "master"):
-        (tmp_path / name).write_text("secret")
+    (tmp_path / "session").write_text("secret")
+    (tmp_path / "master").write_text(base64.b64encode(bytes(32)).decode())
     config.write_text(
         f'[database]\nurl = "{database.app_url}"\n'
         f'[secrets]\nsession_key_file = "{tmp_path}/session"\nmaster_key_file = "{tmp_path}/master"\n'
