@@ -16,7 +16,7 @@ from backend.access.wire import AccessRecord, DeviceStatus
 from backend.identity.audit import audit
 from backend.identity.principal import AllEstates, Principal, Scope
 from backend.identity.service import check_role
-from backend.registry.tables import door, person
+from backend.registry.tables import door, door_right, person
 
 COLUMNS = (
     "estate_id", "record_id", "device_id", "passage", "event_ids", "credential", "device_at", "received_at",
@@ -136,7 +136,8 @@ def name_for(
 ) -> str | None:
     """The name of whoever was recognised, for a purpose; the look is audited in the same transaction.
 
-    None when nobody was recognised, or the person has been erased since.
+    None when nobody was recognised, the person has been erased since, or is nobody of that estate: which
+    person a record names is the gateway's word, and a gateway speaks for its own estates only.
 
     Raises:
         NotAllowedError: the principal is no operator of that estate.
@@ -144,11 +145,19 @@ def name_for(
     check_role(who, "look_at_passage", seen.estate_id, "operator")
     if seen.person_id is None:
         return None
+    right = select(door_right.c.person_id).where(
+        door_right.c.person_id == seen.person_id, door_right.c.estate_id == seen.estate_id
+    )
+    ours = (person.c.estate_id == seen.estate_id) | right.exists()
+    name: str | None = connection.scalar(
+        select(person.c.name).where(person.c.person_id == seen.person_id, ours)
+    )
+    if name is None:
+        return None
     reason = f"{purpose} record={seen.record_id}"
     audit(
         connection, who, "look_at_passage", "done", "person", str(seen.person_id), seen.estate_id, reason, now
     )
-    name: str | None = connection.scalar(select(person.c.name).where(person.c.person_id == seen.person_id))
     return name
 
 

@@ -20,12 +20,13 @@ from backend.retention.tables import household_seen
 
 LOOKERS: tuple[Role, ...] = ("operator", "supervisor", "admin")
 
-# Carers come and go without living there.
+# Carers come and go without living there, and being seen at another estate is not being at home: a gateway's
+# word about a person counts for its own estates only.
 ROLL_UP = text("""
 INSERT INTO household_seen (unit_id, seen_on)
 SELECT DISTINCT tenancy.unit_id, record.seen_on
 FROM (
-    SELECT DISTINCT person_id, (received_at AT TIME ZONE 'Asia/Shanghai')::date AS seen_on
+    SELECT DISTINCT estate_id, person_id, (received_at AT TIME ZONE 'Asia/Shanghai')::date AS seen_on
     FROM access_record
     WHERE stored_at >= :since AND stored_at < :until AND outcome = 'open' AND person_id IS NOT NULL
 ) AS record
@@ -33,6 +34,7 @@ JOIN household_member AS member ON member.person_id = record.person_id AND membe
     AND record.seen_on >= member.from_on AND (member.to_on IS NULL OR record.seen_on < member.to_on)
 JOIN tenancy ON tenancy.household_id = member.household_id
     AND record.seen_on >= tenancy.from_on AND (tenancy.to_on IS NULL OR record.seen_on < tenancy.to_on)
+JOIN unit ON unit.unit_id = tenancy.unit_id AND unit.estate_id = record.estate_id
 ON CONFLICT DO NOTHING
 """)
 

@@ -60,7 +60,7 @@ evidence = Table(
     Column("wrapped_key", LargeBinary),
     Column("sealed", LargeBinary),
     Column("added_by", Uuid, nullable=False),
-    Column("added_at", MOMENT, nullable=False),
+    Column("added_at", MOMENT, nullable=False, index=True),
     Column("erased_at", MOMENT),
 )
 

@@ -20,6 +20,7 @@ from backend.access.service import door_states, latest_records, name_for, passag
 from backend.access.wire import read_batch
 from backend.identity.errors import NotAllowedError
 from backend.identity.principal import ALL, Principal
+from backend.retention.seen import roll_up
 from tests.integration.backend.conftest import NOW, Town
 from tests.integration.backend.test_gateway_api import Caller
 
@@ -267,6 +268,18 @@ def test_a_look_at_a_name_is_audited_with_its_purpose(town: Town, caller: Caller
     assert [tuple(row) for row in rows] == [expected] * 2
     with town.engine.connect() as connection:
         assert passage(connection, "east", UUID(int=9)) is None
+
+
+def test_no_name_of_a_person_of_another_estate_is_shown(town: Town, caller: Caller) -> None:
+    elsewhere = town.resident("wu", "west", "0101")
+    send(caller, record(1, person=str(elsewhere)))
+    with town.engine.begin() as connection:
+        seen = passage(connection, "east", UUID(int=1))
+        assert seen is not None
+        assert name_for(connection, town.clerk_of_east, seen, "help", NOW) is None
+    assert town.value("SELECT count(*) FROM audit_record WHERE action = 'look_at_passage'") == 0
+    # Nor does it count as seen at home.
+    assert town.change(lambda c: roll_up(c, datetime(2000, 1, 1, tzinfo=UTC), datetime.now(UTC))) == 0
 
 
 def test_a_record_that_borrows_an_id_stands_in_front_of_no_other_estates(
