@@ -175,7 +175,9 @@ def person_file_command(tool: Tool, person_id: UUID, file: Path, login: str) -> 
     master_key, now = MasterKey.from_file(tool.settings.secrets.master_key_file), datetime.now(UTC)
     with tool.transaction() as connection:
         actor = principal_by_login(connection, login, now)
-        file.write_bytes(person_file(connection, master_key, person_id, actor=actor, now=now))
+        fonts = Path(tool.settings.documents.font_folder)
+        held = person_file(connection, master_key, person_id, actor=actor, now=now, font_folder=fonts)
+        file.write_bytes(held)
     click.echo(f"已写入 {file}  |  written to {file}", err=True)
 
 

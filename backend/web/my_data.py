@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -54,7 +55,8 @@ def file() -> ResponseReturnValue:
     who, now, parts = required_principal(), datetime.now(UTC), services()
     if who.person_id is None:
         raise NotFound
+    fonts = Path(parts.settings.documents.font_folder)
     with parts.engine.begin() as connection:
-        body = person_file(connection, parts.master_key, who.person_id, actor=who, now=now)
+        body = person_file(connection, parts.master_key, who.person_id, actor=who, now=now, font_folder=fonts)
     headers = {"Content-Disposition": 'attachment; filename="my-data.zip"'}
     return Response(body, 200, headers, content_type="application/zip")

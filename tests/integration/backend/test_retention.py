@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from backend.access.service import store_records
 from backend.access.strangers import strangers
@@ -33,7 +34,7 @@ from backend.retention.person_file import person_file
 from backend.retention.purge import CLASSES, ERASED_NAME, last_run, purge
 from backend.retention.seen import roll_up, seen_days
 from backend.retention.settings import RetentionSettings
-from tests.integration.backend.conftest import NOW, Town
+from tests.integration.backend.conftest import NOW, Town, household, member
 from tests.integration.conftest import NOTICE
 
 CLOCKS = RetentionSettings()
@@ -261,3 +262,43 @@ def test_a_person_gets_everything_that_is_held_and_no_secret(town: Town) -> None
                 c, town.master_key, person_id, actor=town.add_login("far", "operator", "west"), now=NOW
             )
         )
+
+
+LINK = """
+INSERT INTO pay_link (link_id, token_hash, estate_id, household_id, principal_id, amount_fen, created_at,
+    expires_at)
+SELECT gen_random_uuid(), sha256('x'), 'east', household_id, :who, 100, now(), now() + interval '1 day'
+FROM household
+"""
+
+
+def test_nothing_of_another_person_is_in_a_persons_file(town: Town) -> None:
+    guardian = {"given": True, "channel": "counter", "guardian": "chen"}
+    home = household(
+        "h1",
+        "east",
+        "0101",
+        member("chen", name="陈甲某"),
+        member("li", name="李乙某", kind="co-resident", cards=["card-li"]),
+        member("kid", name="陈丙某", kind="child", born_on="2020-05-05", cards=[], face_consent=guardian),
+    )
+    ids = town.run_import(home).ids
+    who = town.add_login("li-login", "tenant", None).principal_id
+    town.change(lambda c: c.execute(text(LINK), {"who": who}))
+    files = {}
+    for ref in ("chen", "li", "kid"):
+        body = town.change(
+            lambda c, ref=ref: person_file(c, town.master_key, ids[ref], actor=town.admin, now=NOW)
+        )
+        with zipfile.ZipFile(io.BytesIO(body)) as archive:
+            files[ref] = archive.read("person.json").decode() + archive.read("person.html").decode()
+            assert archive.read("person.pdf").startswith(b"%PDF-1.")
+    names = {"chen": "陈甲某", "li": "李乙某", "kid": "陈丙某"}
+    for ref, content in files.items():
+        assert names[ref] in content
+        assert "386.40 元" in content
+        for other in set(names) - {ref}:
+            assert names[other] not in content
+            assert str(ids[other]) not in content
+        assert str(who) not in content
+        assert "somebody else" in content
