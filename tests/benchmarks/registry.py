@@ -1,4 +1,4 @@
-"""`registry.feed_10k`, `registry.feed_changes`, `registry.feed_nudge_p95`: from the database to a gateway."""
+"""`registry.feed_10k`, `.feed_changes`, `.feed_nudge_p95`, `.withdrawal_denied_p95`: to a gateway."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ from backend.db.migrate import bootstrap, migrate
 from backend.identity.accounts import add_principal, grant_role, principal_by_login
 from backend.identity.gateways import add_gateway
 from backend.identity.principal import Principal
+from backend.registry.consents import NewConsent, give_consent, publish_notice, withdraw_consent
 from backend.registry.estates import load_estates
 from backend.registry.estates_file import check_estates
+from backend.registry.facts import OPEN_DOORS
 from backend.registry.keys import MasterKey
 from backend.registry.rights import set_card_blocked
 from backend.registry.roster import publish_persons
-from backend.settings import BackendSettings, DatabaseSettings, SecretSettings
+from backend.settings import BackendSettings, DatabaseSettings, NoticeSettings, SecretSettings
 from estate.embedded.postgres import EmbeddedPostgres
 from gateway.backend_client import BackendClient
 from gateway.roster import EstateRoster, Item
@@ -39,6 +41,7 @@ from tests.wsgi import served
 
 PEOPLE = int(os.environ.get("ESTATE_BENCH_PEOPLE", "10000"))
 CHANGES = int(os.environ.get("ESTATE_BENCH_CHANGES", "1000"))
+WITHDRAWALS = int(os.environ.get("ESTATE_BENCH_WITHDRAWALS", "200"))
 PACE_S = 0.01  # a hundred changes a second
 DATABASE, ESTATE = "bench", "e1"
 ESTATES = f"""
@@ -54,6 +57,16 @@ name_en = "Gate"
 group = "gate"
 credentials = ["card"]
 """
+NOTICE = NoticeSettings(
+    version=1,
+    handler="基准",
+    contact="0750-0000000",
+    purpose_text="开门",
+    method="模板存本地",
+    retention="搬离即删",
+    effect="不同意也能刷卡进出",
+    rights="可随时撤回",
+)
 SEED = text("""
 WITH people AS (
     INSERT INTO person (person_id, estate_id, ref, name, born_on, created_at)
@@ -76,6 +89,7 @@ class _Gateway:
     def __init__(self, url: str, credential: str, folder: Path) -> None:
         self.roster = EstateRoster(ESTATE)
         self.reached_s: dict[int, float] = {}
+        self.denied_s: dict[str, float] = {}  # when a face was known to open nothing any more
         self._store, self._client = RosterStore(folder / "roster.db"), BackendClient(url, credential, None)
         self.feed = RosterFeed(ESTATE, self._client, self._store, self._apply, lambda _: None, Link())
 
@@ -87,6 +101,10 @@ class _Gateway:
         self.roster.apply(items, version)
         now_s = time.perf_counter()
         self.reached_s.update((item.version, now_s) for item in items)
+        for item in items:
+            person = self.roster.people.get(item.id)
+            if person is not None and not person.face_consent:
+                self.denied_s.setdefault(item.id, now_s)
 
 
 def measure(folder: Path) -> Iterator[Figure]:
@@ -126,6 +144,15 @@ def measure(folder: Path) -> Iterator[Figure]:
                 "ms",
                 None,
                 f"commit to gateway by long poll, {len(latencies_ms)} changes at 100/s",
+            )
+            denied_ms = _withdrawals(engine, actor, gateway)
+            yield figure(
+                "registry.withdrawal_denied_p95",
+                percentile(denied_ms, 0.95),
+                "ms",
+                None,
+                f"a consent's withdrawal committed until the gateway denies that face, {len(denied_ms)} "
+                "people one after the other",
             )
 
 
@@ -186,6 +213,37 @@ def _changes(engine: Engine, actor: Principal, gateway: _Gateway, pace_s: float)
         if one in gateway.reached_s
     ]
     return CHANGES / passed_s, latencies
+
+
+def _withdrawals(engine: Engine, actor: Principal, gateway: _Gateway) -> list[float]:
+    """How long after each commit the gateway's copy says that the face opens nothing, in ms."""
+    with engine.begin() as connection:
+        people: list[UUID] = list(
+            connection.scalars(text("SELECT person_id FROM person LIMIT :n"), {"n": WITHDRAWALS})
+        )
+        publish_notice(connection, OPEN_DOORS, NOTICE, actor="bench", now=datetime.now(UTC))
+        for person_id in people:
+            given = NewConsent(person_id, OPEN_DOORS, "counter", None)
+            give_consent(connection, given, actor=actor, now=datetime.now(UTC))
+        version = int(connection.scalar(text("SELECT version FROM roster_version")) or 0)
+    while gateway.roster.version < version:
+        gateway.feed.step(5)
+    gateway.denied_s.clear()
+    committed_s: dict[str, float] = {}
+
+    def write() -> None:
+        for person_id in people:
+            with engine.begin() as connection:
+                withdraw_consent(connection, person_id, OPEN_DOORS, actor=actor, now=datetime.now(UTC))
+            committed_s[str(person_id)] = time.perf_counter()
+            time.sleep(PACE_S)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while len(gateway.denied_s) < len(people):
+        gateway.feed.step(5)
+    writer.join()
+    return [(gateway.denied_s[one] - at_s) * 1000 for one, at_s in committed_s.items()]
 
 
 def _bare_read_s(server: EmbeddedPostgres) -> float:

@@ -21,15 +21,18 @@ from backend.identity.accounts import add_principal, grant_role, principal_by_lo
 from backend.identity.gateways import add_gateway
 from backend.identity.principal import Principal
 from backend.registry.codes import qr_text
+from backend.registry.consents import publish_notice, withdraw_consent
 from backend.registry.credentials import issue_pins, qr_of
 from backend.registry.estates import estate_key, load_estates
 from backend.registry.estates_file import check_estates
+from backend.registry.facts import OPEN_DOORS
 from backend.registry.importing import import_households
 from backend.registry.rights import end_rights, grant_right
 from backend.registry.visitors import make_pass
 from backend.services import Services
 from estate.embedded.broker import Broker
 from tests.integration.backend.conftest import household, import_file, member
+from tests.integration.conftest import NOTICE
 from tests.integration.gateway.conftest import (
     CARD,
     DOORS,
@@ -38,33 +41,41 @@ from tests.integration.gateway.conftest import (
     OTHER_ESTATE,
     PASSWORD,
     Gateway,
+    near,
     users,
+    vector,
 )
 from tests.integration.gateway.doors import Door
 from tests.wsgi import served
 
 REVOCATIONS = 100
 WITHIN_S = 1.0
+ERASED_WITHIN_S = 10.0
 ESTATE_TOML = """
 [[estate]]
 id = "{id}"
 name_zh = "{id} 小区"
 name_en = "Estate {id}"
 district = "测试区"
+faces.enabled = true
+faces.assessed_on = {assessed_on}
 [[estate.building]]
 id = "a"
 name_zh = "A栋"
 floors = 2
 units_per_floor = 2
 """
-NO_FACE = {"given": False, "channel": "counter", "guardian": None}
+CONSENT = {"given": True, "channel": "counter", "guardian": None}
+FACE = vector(1)
+# What a door says of a face that may not be used any more: before the vault has erased it, and after.
+DENIALS = ("no_consent", "unknown_person")
 DOOR_TOML = """
 [[estate.door]]
 id = "{id}"
 name_zh = "大门"
 name_en = "Gate"
 group = "gate"
-credentials = ["card", "pin", "qr"]
+credentials = ["face", "card", "pin", "qr"]
 """
 
 
@@ -94,11 +105,12 @@ def village(app: Flask) -> Iterator[Village]:
     services: Services = app.extensions["estate"]
     now, engine = datetime.now(UTC), services.engine
     file = "".join(
-        ESTATE_TOML.format(id=estate)
+        ESTATE_TOML.format(id=estate, assessed_on=now.date())
         + "".join(DOOR_TOML.format(id=door) for door in DOORS if door.startswith(estate))
         for estate in (ESTATE, OTHER_ESTATE)
     )
     with engine.begin() as connection:
+        publish_notice(connection, OPEN_DOORS, NOTICE, actor="system:test", now=now)
         load_estates(
             connection, check_estates(tomllib.loads(file), "test"), services.master_key,
             actor="system:test", now=now,
@@ -109,7 +121,7 @@ def village(app: Flask) -> Iterator[Village]:
         people = [principal_by_login(connection, login, now) for login in ("admin", "guard", "chen")]
         admin, guard, tenant = people
         home = household(
-            "h", ESTATE, "0101", member("chen", cards=[CARD], door_groups=["gate"], face_consent=NO_FACE)
+            "h", ESTATE, "0101", member("chen", cards=[CARD], door_groups=["gate"], face_consent=CONSENT)
         )
         imported = import_households(
             connection, import_file(home), lambda one: estate_key(connection, services.master_key, one),
@@ -138,6 +150,7 @@ def door(tmp_path: Path, mosquitto: Broker, village: Village) -> Iterator[Door]:
     settings.write_text(
         settings.read_text() + "[doors]\nwrong_codes_door_max = 100\nwrong_codes_estate_max = 1000\n"
     )
+    gateway.enrol(ESTATE, str(village.person_id), FACE)
     gateway.start()
     gateway.wait_rosters()
     made = Door(ESTATE, "test-1-gate", PASSWORD, mosquitto.port)
@@ -185,6 +198,33 @@ def test_a_revoked_right_opens_nothing_a_second_later_a_hundred_times(door: Door
     longest = [round(one * 1000) for one in took_s[-3:]]
     print(f"revoked: median {took_s[50] * 1000:.0f} ms, longest {longest} ms of {len(took_s)}")
     assert took_s[-1] < WITHIN_S
+
+
+def test_a_withdrawn_face_is_refused_at_once_and_the_certificate_follows(
+    door: Door, village: Village
+) -> None:
+    def face(number: int) -> dict[str, Any]:
+        return door.wait_answer(door.face([near(FACE, number + one) for one in range(3)]))
+
+    assert face(100)["cause"] == "granted"
+    withdrawn = village.act(
+        lambda one: withdraw_consent(
+            one, village.person_id, OPEN_DOORS, actor=village.resident, now=datetime.now(UTC)
+        )
+    )
+    assert withdrawn
+    began_s, number = time.monotonic(), 200
+    while (answer := face(number))["cause"] not in DENIALS:
+        number += 3
+        assert time.monotonic() - began_s < ERASED_WITHIN_S, answer
+    print(f"withdrawn to denied: {(time.monotonic() - began_s) * 1000:.0f} ms")
+    assert door.wait_answer(door.card(CARD))["cause"] == "granted"
+    certified = text("SELECT templates FROM erasure_certificate WHERE person_id = :person")
+    while not (found := village.act(lambda one: one.execute(certified, {"person": village.person_id}).all())):
+        assert time.monotonic() - began_s < ERASED_WITHIN_S, "no certificate"
+        time.sleep(0.02)
+    assert [row.templates for row in found] == [1]
+    print(f"withdrawn to certified: {(time.monotonic() - began_s) * 1000:.0f} ms")
 
 
 def test_codes_made_at_the_backend_open_the_door_and_leave_their_records(
