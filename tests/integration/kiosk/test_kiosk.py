@@ -7,17 +7,19 @@ import sys
 import tempfile
 import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 import requests
 from flask.testing import FlaskClient
-from PIL import Image
+from PIL import Image, ImageOps
 from werkzeug.test import TestResponse
 
 from estate.processes import free_port, wait_until
 from gateway.kiosk.app import REQUEST_BYTES_MAX
 from simulators.photos import DemoPhotos, photos, second_view
 from tests.integration.kiosk.conftest import CONSENTS, Box, ticket
+from tests.unit.faces.test_photo import png_claiming
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +109,28 @@ def big(width: int, height: int) -> bytes:
     return out.getvalue()
 
 
+def side_by_side(first: Path, second: Path) -> bytes:
+    """Two people in one picture, equally near."""
+    faces = [ImageOps.fit(Image.open(path).convert("RGB"), (700, 900)) for path in (first, second)]
+    picture, out = Image.new("RGB", (1400, 900)), io.BytesIO()
+    for place, face in enumerate(faces):
+        picture.paste(face, (700 * place, 0))
+    picture.save(out, "JPEG", quality=92)
+    return out.getvalue()
+
+
+def test_two_people_in_a_photograph_are_told_so(box: Box, kiosk: FlaskClient, people: DemoPhotos) -> None:
+    box.roster(ann=CONSENTS)
+    answer = kiosk.post(
+        "/api/enrolments",
+        data={"photos": [(io.BytesIO(side_by_side(people.a[0], people.c)), "p.jpg")]},
+        headers={"Authorization": f"Bearer {ticket('ann')}"},
+    )
+    assert answer.status_code == 422
+    assert [reason["code"] for reason in answer.json["reasons"]] == ["two_faces"]  # type: ignore[index]
+    assert box.enrolled() == set()
+
+
 @pytest.mark.parametrize(
     ("picture", "code"),
     [
@@ -114,8 +138,9 @@ def big(width: int, height: int) -> bytes:
         (b"", "photo_count"),
         (big(600, 800), "no_face"),
         (big(6000, 5000), "too_many_pixels"),
+        (png_claiming(60_000, 60_000), "too_many_pixels"),
     ],
-    ids=["a renamed PDF", "nothing", "no face", "30 megapixels"],
+    ids=["a renamed PDF", "nothing", "no face", "30 megapixels", "a bomb"],
 )
 def test_each_bad_photograph_has_its_own_sentence(
     box: Box, kiosk: FlaskClient, picture: bytes, code: str
