@@ -14,6 +14,7 @@ from typing import TextIO, cast
 import click
 import msgspec
 import requests
+import structlog
 
 from estate.config import SettingsError
 from estate.logs import UndeterredStream, configure_logs
@@ -39,6 +40,9 @@ GARBAGE_THRESHOLDS = (50_000, 20, 50)
 @click.group()
 def gateway() -> None:
     """小区网关  |  The estate's gateway."""
+    # Standard output is for what a command prints; logs never go there.
+    if not structlog.is_configured():
+        configure_logs("gateway")
 
 
 for command in (vault, drivers, enrol, enrol_many, kiosk, panels):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+import structlog
 
 from gateway.matching.encoder import EncodeResult, EncoderPool
 from simulators.photos import DemoPhotos, photos
@@ -40,6 +41,13 @@ class Encoder:
         """As photographs for enrolment."""
         assert self.pool.submit(1, images, enrolment=True)
         return wait_for(self.pool)[0]
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """A command sends this process's logs where its own output goes; for its test only."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from flask.testing import FlaskClient
 
 from gateway.city import card_key_name
@@ -93,6 +94,13 @@ def ticket(person: str, estate: str = "e1", key: bytes = ESTATE_KEY, expires_at:
     ).encode()
     signature = hmac.digest(key, b"enrolment ticket:" + body, "sha256")
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (body, signature))
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """A command sends this process's logs where its own output goes; for its test only."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="module")

@@ -74,6 +74,21 @@ def test_everybody_in_a_folder_is_enrolled_or_has_a_reason(
     assert [row[0] for row in rows(report).values()] == ["enrolled already", "enrolled already", "enrolled"]
 
 
+def test_a_face_that_comes_twice_is_a_case_for_a_human_and_no_log_line_is_in_the_output(
+    box: Box, people: DemoPhotos, tmp_path: Path
+) -> None:
+    box.roster(ann=CONSENTS, eve=CONSENTS)
+    views = [path.read_bytes() for path in people.a[:3]]
+    result = run(
+        box, lay_out(tmp_path / "in", ann=views, eve=views), tmp_path / "report.csv", "--workers", "1"
+    )
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == 1
+    assert "2 people: 1 enrolled, 1 not" in result.stdout
+    [refused] = [row for row in rows(tmp_path / "report.csv").values() if row[0] == "refused"]
+    assert "Case number" in refused[2]
+
+
 def test_an_empty_folder_is_told_how_it_should_look(box: Box, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     words = ["--estate", "e1", "--folder", str(tmp_path / "in"), "--report", str(tmp_path / "r.csv")]
