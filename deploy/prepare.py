@@ -81,6 +81,7 @@ def prepare_estate(folder: Secrets, estate: str, hosts: Sequence[str], config: P
     doors = doors_of(estate, config)
     folder.certificate("broker", ["localhost", "127.0.0.1", "mosquitto", *hosts])
     folder.certificate("kiosk", ["localhost", "127.0.0.1", *hosts])
+    folder.certificate("panels", ["localhost", "127.0.0.1", *hosts])
     users = [
         gateway_user(f"gateway-{estate}", folder.keep("gateway_broker_password"), [estate], doors),
         BrokerUser(HEALTH, folder.keep("broker_health_password"), reads=("$SYS/broker/uptime",)),
@@ -101,7 +102,7 @@ def prepare_estate(folder: Secrets, estate: str, hosts: Sequence[str], config: P
     folder.put("broker_health", "\n".join([*options, f"-P {users[1].password}", ""]))
     folder.keep("vault_key", random_key)
     folder.belong(MOSQUITTO, "broker.key", "broker_passwords", "broker_rights", "broker_health")
-    folder.belong(SMART_ESTATE, "gateway_broker_password", "vault_key", "kiosk.key")
+    folder.belong(SMART_ESTATE, "gateway_broker_password", "vault_key", "kiosk.key", "panels.key")
     return missing(folder, "backend_credential", "backend_authority.crt")
 
 
@@ -157,6 +158,13 @@ def main() -> int:
             parser.error("--estate 缺少小区 id  |  --estate is needed")
     except SettingsError as error:
         print(error, file=sys.stderr)
+        return 1
+    except PermissionError as error:
+        print(
+            f"{error.filename} 已属容器的用户，请用 sudo 再运行  |  "
+            f"{error.filename} belongs to a container's user by now: run this again with sudo",
+            file=sys.stderr,
+        )
         return 1
     print(f"密钥在 {folder.folder}  |  the secrets are in {folder.folder}")
     for name in left:

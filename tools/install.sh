@@ -25,7 +25,11 @@ digest=$(cat locks/build.txt "$lock" pyproject.toml | "$python" -c 'import hashl
 stamp=.venv/.installed-$set_name
 [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$digest" ] && exit 0
 
-[ -x .venv/bin/python ] || "$python" -m venv .venv
+# An interrupt may have left a .venv without pip, or with half of it: one that was not finished is made anew.
+if [ ! -f .venv/.made ] && ! ls .venv/.installed-* >/dev/null 2>&1; then
+    "$python" -m venv --clear .venv
+    touch .venv/.made
+fi
 pip() {
     # No version check: it asks the network for something nobody reads.
     .venv/bin/python -m pip --disable-pip-version-check --no-input -qq "$@" || {

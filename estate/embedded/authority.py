@@ -16,7 +16,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from estate.embedded.places import put_file
 
-VALID_DAYS = 365
+AUTHORITY_DAYS = 3650
+# Its successor is announced so long before, so that whoever is handed the authority's file trusts both ...
+ANNOUNCE_BEFORE_DAYS = 730
+VALID_DAYS = 365  # ... and signs from when a certificate would no longer last its time.
 RENEW_BEFORE_DAYS = 7
 CLOCK_LEEWAY = timedelta(hours=1)  # a device whose clock is a little behind may connect at once
 
@@ -39,23 +42,58 @@ class TlsFiles:
 def make_authority(folder: Path, now: datetime | None = None) -> TlsFiles:
     """The authority in `folder`, made if there is none that lasts; its `certificate` is what others trust.
 
-    One that ends within a week is replaced: what it signed is then issued again by `issue`.
+    That file may hold two: the one that signs comes first, then its successor or its predecessor. Whoever
+    gets the file anew at least once in a year never stands before a certificate it does not trust.
     """
     now = now or datetime.now(UTC)
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     files = TlsFiles(folder / "authority.crt", folder / "authority.key", folder / "authority.crt")
-    if _lasts(files, now) and _is_signed_by(_read(files.certificate), _read(files.certificate)):
-        return files
+    successor = TlsFiles(folder / "successor.crt", folder / "successor.key", folder / "successor.crt")
+    if not _is_authority(files, now, VALID_DAYS):
+        _succeed(files, successor, now)
+    elif not _is_authority(files, now, ANNOUNCE_BEFORE_DAYS) and not _is_authority(
+        successor, now, ANNOUNCE_BEFORE_DAYS
+    ):
+        _write(successor, *_new_authority(now))
+        _write_certificates(files.certificate, [_read(files.certificate), _read(successor.certificate)])
+    return files
+
+
+def _succeed(files: TlsFiles, successor: TlsFiles, now: datetime) -> None:
+    """Let the announced authority, or else a new one, sign from now on; the one before stays trusted."""
+    before = _still_valid(files.certificate, now)
+    if not _is_authority(successor, now, VALID_DAYS):
+        _write(successor, *_new_authority(now))
+    put_file(files.key, successor.key.read_bytes(), 0o600)
+    current = _read(successor.certificate)
+    _write_certificates(files.certificate, [current, *(one for one in before if one != current)])
+    for file in (successor.key, successor.certificate):
+        file.unlink()
+
+
+def _new_authority(now: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Smart Estate {os.urandom(4).hex()}")])
     built = (
-        _builder(name, name, key.public_key(), now)
+        _builder(name, name, key.public_key(), now, now + timedelta(days=AUTHORITY_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs=True), critical=True)
         .sign(key, hashes.SHA256())
     )
-    _write(files, built, key)
-    return files
+    return built, key
+
+
+def _is_authority(files: TlsFiles, now: datetime, days: int) -> bool:
+    """Whether the pair fits, signed itself, and lasts so many days."""
+    return _lasts(files, now, days) and _is_signed_by(_read(files.certificate), _read(files.certificate))
+
+
+def _still_valid(file: Path, now: datetime) -> list[x509.Certificate]:
+    try:
+        found = x509.load_pem_x509_certificates(file.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return []
+    return [one for one in found if one.not_valid_after_utc > now and _is_signed_by(one, one)]
 
 
 def issue(folder: Path, name: str, hosts: Sequence[str], now: datetime | None = None) -> TlsFiles:
@@ -85,7 +123,13 @@ def issue(folder: Path, name: str, hosts: Sequence[str], now: datetime | None = 
     if not isinstance(signing_key, ec.EllipticCurvePrivateKey):
         raise TypeError(f"{authority.key} is not a key of this module")
     built = (
-        _builder(subject, signer.subject, key.public_key(), now, until=signer.not_valid_after_utc)
+        _builder(
+            subject,
+            signer.subject,
+            key.public_key(),
+            now,
+            min(now + timedelta(days=VALID_DAYS), signer.not_valid_after_utc),
+        )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs=False), critical=True)
         .add_extension(
@@ -107,9 +151,8 @@ def _builder(
     issuer: x509.Name,
     public_key: ec.EllipticCurvePublicKey,
     now: datetime,
-    until: datetime | None = None,
+    until: datetime,
 ) -> x509.CertificateBuilder:
-    end = now + timedelta(days=VALID_DAYS)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -117,7 +160,7 @@ def _builder(
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - CLOCK_LEEWAY)
-        .not_valid_after(min(end, until) if until is not None else end)
+        .not_valid_after(until)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     )
 
@@ -143,7 +186,7 @@ def _general_name(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _lasts(files: TlsFiles, now: datetime) -> bool:
+def _lasts(files: TlsFiles, now: datetime, days: int = RENEW_BEFORE_DAYS) -> bool:
     try:
         certificate = _read(files.certificate)
         key = serialization.load_pem_private_key(files.key.read_bytes(), password=None)
@@ -151,7 +194,7 @@ def _lasts(files: TlsFiles, now: datetime) -> bool:
         return False
     # A kill between the two renames leaves a pair that does not fit.
     fits = isinstance(key, ec.EllipticCurvePrivateKey) and key.public_key() == certificate.public_key()
-    return fits and certificate.not_valid_after_utc > now + timedelta(days=RENEW_BEFORE_DAYS)
+    return fits and certificate.not_valid_after_utc > now + timedelta(days=days)
 
 
 def _is_signed_by(certificate: x509.Certificate, signer: x509.Certificate) -> bool:
@@ -171,4 +214,8 @@ def _write(files: TlsFiles, certificate: x509.Certificate, key: ec.EllipticCurve
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     put_file(files.key, private, 0o600)
-    put_file(files.certificate, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    _write_certificates(files.certificate, [certificate])
+
+
+def _write_certificates(file: Path, certificates: Sequence[x509.Certificate]) -> None:
+    put_file(file, b"".join(one.public_bytes(serialization.Encoding.PEM) for one in certificates), 0o644)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pytest
 
 # The gateway's tests own these fixtures; a drill is the same set-up for longer.
-from tests.integration.gateway.conftest import city, still_gateway
+from tests.integration.gateway.conftest import city, nothing_stays_open, still_gateway
 
-__all__ = ["city", "still_gateway"]
+__all__ = ["city", "nothing_stays_open", "still_gateway"]
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,6 @@ def run(gateway: Gateway, mosquitto: Broker, trace: Path, count: int) -> tuple[i
     door = Door(ESTATE, "test-1-gate", PASSWORD, mosquitto.port)
     with traced(gateway, trace):
         send(door, count)
-    door.close()
     return early_confirmations(trace)
 
 

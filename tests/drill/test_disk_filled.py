@@ -61,4 +61,3 @@ def test_a_full_disk_confirms_nothing_answers_everybody_and_loses_nothing(
     records = city.wait_records(len(events), 60)
     assert Counter(event for record in records for event in record["events"]) == Counter(events)
     assert all(len(answers) == 1 for answers in door.answers.values())
-    door.close()

@@ -94,4 +94,3 @@ def test_nothing_confirmed_is_lost_and_no_passage_opens_twice(
         for event, answers in door.answers.items():
             assert sum(answer["outcome"] == "open" for answer in answers) <= 1, event
             assert len({str(answer) for answer in answers}) == 1, f"two different answers to {event}"
-        door.close()

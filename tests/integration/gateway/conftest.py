@@ -25,7 +25,7 @@ from estate.processes import free_port, start_child, stop_child, wait_until
 from gateway.matching.templates import DLIB_ENCODER
 from gateway.vault import Vault
 from tests.integration.gateway.city import FakeCity
-from tests.integration.gateway.doors import Door
+from tests.integration.gateway.doors import Door, close_after_test, close_all
 from tests.known_faces import plant_template, recording
 
 ESTATE, OTHER_ESTATE = "test-1", "test-2"
@@ -99,6 +99,7 @@ port = {free_port()}
         vault.close()
 
     def start(self, log: IO[bytes] | None = None) -> None:
+        close_after_test(self)
         with log or self._log.open("ab") as output:
             self._process = start_child(
                 [sys.executable, "-m", "gateway", "run", "--config", self.folder / "gateway.toml"],
@@ -159,6 +160,13 @@ port = {free_port()}
     def close(self) -> None:
         if self._process is not None:
             stop_child(self._process, signal.SIGKILL)
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open() -> Iterator[None]:
+    """No door and no gateway outlives its test, however that ends."""
+    yield
+    close_all()
 
 
 @pytest.fixture
@@ -224,31 +232,26 @@ def users() -> list[BrokerUser]:
 
 
 @pytest.fixture
-def gateway(tmp_path: Path, broker: Broker, city: FakeCity) -> Iterator[Gateway]:
+def gateway(tmp_path: Path, broker: Broker, city: FakeCity) -> Gateway:
     """A gateway on each broker, running, with its rosters."""
     broker.update_users(users())
     gateway = Gateway(tmp_path, broker, city, {})
     gateway.start()
     gateway.wait_rosters()
-    yield gateway
-    gateway.close()
+    return gateway
 
 
 @pytest.fixture
-def still_gateway(tmp_path: Path, mosquitto: Broker, city: FakeCity) -> Iterator[Gateway]:
+def still_gateway(tmp_path: Path, mosquitto: Broker, city: FakeCity) -> Gateway:
     """A gateway on Mosquitto that a test starts itself."""
     mosquitto.update_users(users())
-    gateway = Gateway(tmp_path, mosquitto, city, {})
-    yield gateway
-    gateway.close()
+    return Gateway(tmp_path, mosquitto, city, {})
 
 
 @pytest.fixture
-def gate(gateway: Gateway, broker: Broker) -> Iterator[Door]:
+def gate(gateway: Gateway, broker: Broker) -> Door:
     """The gate of the first estate."""
-    door = Door(ESTATE, "test-1-gate", PASSWORD, broker.port)
-    yield door
-    door.close()
+    return Door(ESTATE, "test-1-gate", PASSWORD, broker.port)
 
 
 def dump(value: Any) -> str:

@@ -106,8 +106,6 @@ def test_two_gateways_with_estates_of_their_own_share_a_broker(
             door.wait_recorded(event)
     assert sorted(event for record in city.wait_records(20) for event in record["events"]) == sorted(events)
     assert [gateway.health()["counts"]["confirmed"] for gateway in gateways] == [10, 10]
-    for one in (*doors, *gateways):
-        one.close()
 
 
 def test_after_a_restart_without_the_city_cards_still_open(
@@ -168,8 +166,6 @@ def test_kill_minus_nine_of_the_broker_loses_nothing_confirmed(
     settle(door, events)
     assert sorted(event for record in city.wait_records(100) for event in record["events"]) == sorted(events)
     assert max(openings(door).values()) == 1
-    door.close()
-    gateway.close()
 
 
 @pytest.mark.parametrize("by", ["city", "hand"])
@@ -207,7 +203,6 @@ def test_a_future_that_was_noted_by_mistake_does_not_outlive_the_citys_word_or_a
     gateway.start()
     assert gateway.health()["now"] < "2031"
     assert shown_until_answered(door)["cause"] == "granted"
-    door.close()
 
 
 def shown_until_answered(door: Door) -> dict[str, Any]:
@@ -240,7 +235,6 @@ def test_a_stop_finishes_what_was_taken_in(still_gateway: Gateway, mosquitto: Br
     settle(door, events)
     assert sorted(event for record in city.wait_records(300) for event in record["events"]) == sorted(events)
     assert max(openings(door).values()) == 1
-    door.close()
 
 
 def test_a_refused_credential_stops_no_door_and_is_shown(
@@ -258,7 +252,6 @@ def test_a_refused_credential_stops_no_door_and_is_shown(
     )
     city.credential = f"{GATEWAY}.a-secret-of-this-test"
     assert city.wait_records(1, 30)[0]["events"] == [event]
-    door.close()
 
 
 def test_an_estate_outside_our_scope_holds_up_no_other(
@@ -283,8 +276,6 @@ def test_an_estate_outside_our_scope_holds_up_no_other(
     city.foreign_estates.clear()
     settle(stranger, [event])
     assert [record["cause"] for record in city.wait_records(2, 30)] == ["granted", "answer_unknown"]
-    door.close()
-    stranger.close()
 
 
 def test_a_refused_record_is_parked_shown_and_holds_up_no_other(

@@ -15,7 +15,7 @@ from estate.embedded.broker import Broker, MosquittoBroker
 from estate.embedded.broker_users import BrokerUser
 from tests.integration.gateway.city import FakeCity
 from tests.integration.gateway.conftest import CARD, ESTATE, PASSWORD, Gateway, users
-from tests.integration.gateway.doors import Door
+from tests.integration.gateway.doors import Door, close_all
 
 JPEG = b"\xff\xd8\xff\xe0" + b"a picture nobody may keep" * 40
 
@@ -63,7 +63,6 @@ def test_a_device_that_is_on_no_roster_is_refused_and_set_aside(
     ghost.wait_recorded(event)
     assert gateway.health()["counts"]["set_aside"] == {"unknown_device": 1}
     assert city.records == []
-    ghost.close()
 
 
 def test_a_device_cannot_speak_for_another(gateway: Gateway, gate: Door, broker: Broker) -> None:
@@ -147,8 +146,7 @@ def test_over_tls_many_events_at_once_and_a_large_one_arrive_whole(
             gate.wait_recorded(event)
         assert {gate.wait_answer(event)["cause"] for event in events} == {"granted"}
         assert gate.wait_answer(large)["cause"] == "encoder_unavailable"
-        gate.close()
-        gateway.close()
+        close_all()
 
 
 def test_a_log_that_cannot_be_written_stops_no_door(
@@ -160,4 +158,3 @@ def test_a_log_that_cannot_be_written_stops_no_door(
     gate = Door(ESTATE, "test-1-gate", PASSWORD, mosquitto.port)
     gate.send_raw(b"not json")  # is logged
     assert gate.wait_answer(gate.card(CARD))["outcome"] == "open"
-    gate.close()

@@ -54,11 +54,9 @@ def gateway(still_gateway: Gateway) -> Gateway:
 
 
 @pytest.fixture
-def gate(gateway: Gateway, mosquitto: Broker) -> Iterator[Door]:
+def gate(gateway: Gateway, mosquitto: Broker) -> Door:
     """A native door beside the panels."""
-    door = Door(ESTATE, "test-1-gate", PASSWORD, mosquitto.port)
-    yield door
-    door.close()
+    return Door(ESTATE, "test-1-gate", PASSWORD, mosquitto.port)
 
 
 @pytest.fixture

@@ -77,7 +77,6 @@ def test_whoever_was_enrolled_at_the_counter_is_let_in_by_another_photograph(
     assert again["outcome"] != "open"
     card = gate.wait_answer(gate.card(CARD), 30)
     assert card["cause"] == "granted"
-    gate.close()
 
 
 def check_nothing_left_the_estate(gateway: Gateway, city: FakeCity) -> None:

@@ -142,7 +142,7 @@ def order_all_clear(connection: Connection, estate: str, guard: Principal) -> No
 
 
 @pytest.fixture
-def door(tmp_path: Path, mosquitto: Broker, village: Village) -> Iterator[Door]:
+def door(tmp_path: Path, mosquitto: Broker, village: Village) -> Door:
     mosquitto.update_users(users())
     gateway = Gateway(tmp_path, mosquitto, village, {})  # type: ignore[arg-type]
     settings = gateway.folder / "gateway.toml"
@@ -155,9 +155,7 @@ def door(tmp_path: Path, mosquitto: Broker, village: Village) -> Iterator[Door]:
     gateway.wait_rosters()
     made = Door(ESTATE, "test-1-gate", PASSWORD, mosquitto.port)
     assert made.wait_answer(made.card(CARD))["cause"] == "granted"
-    yield made
-    made.close()
-    gateway.close()
+    return made
 
 
 def until(door: Door, content: dict[str, Any], cause: str, seconds: float = 5.0) -> float:

@@ -94,7 +94,8 @@ def test_what_ends_within_a_week_is_issued_again(tmp_path: Path) -> None:
     before = contents(tmp_path)
     later = NOW + timedelta(days=358, seconds=1)
     issued = issue(tmp_path, "server", HOSTS, later)
-    assert all(contents(tmp_path)[name] != content for name, content in before.items())
+    changed = {name for name, content in before.items() if contents(tmp_path)[name] != content}
+    assert changed == {"server.crt", "server.key"}
     assert read(issued.certificate).not_valid_after_utc > later + timedelta(days=300)
 
 
@@ -107,10 +108,32 @@ def test_other_hosts_need_another_certificate_of_the_same_authority(tmp_path: Pa
     assert shake_hands(first, first.authority, "127.0.0.1")
 
 
-def test_a_certificate_ends_no_later_than_its_authority(tmp_path: Path) -> None:
-    make_authority(tmp_path, NOW)
-    certificate = read(issue(tmp_path, "server", HOSTS, NOW + timedelta(days=300)).certificate)
-    assert certificate.not_valid_after_utc == NOW + timedelta(days=365)
+def test_an_authority_is_followed_by_one_that_was_trusted_a_year_before(tmp_path: Path) -> None:
+    """A device that is handed the authority's file once a year trusts every certificate at every time."""
+    trusted, signers = tmp_path / "trusted.crt", set()
+    for days in range(0, 20 * 365, 180):
+        now = NOW + timedelta(days=days)
+        issued = issue(tmp_path / "ca", "server", HOSTS, now)
+        signer = read(issued.authority)
+        signers.add(signer.serial_number)
+        assert read(issued.certificate).not_valid_after_utc >= now + timedelta(days=8)
+        read(issued.certificate).verify_directly_issued_by(signer)
+        if trusted.exists():
+            assert signer in x509.load_pem_x509_certificates(trusted.read_bytes()), f"after {days} days"
+        if days % 360 == 0:
+            trusted.write_bytes(issued.authority.read_bytes())
+    assert len(signers) == 3
+
+
+def test_a_kill_while_the_successor_takes_over_leaves_one_that_signs(tmp_path: Path) -> None:
+    for days in (0, 3650 - 700):
+        make_authority(tmp_path, NOW + timedelta(days=days))
+    later = NOW + timedelta(days=3650 - 300)
+    (tmp_path / "authority.key").write_bytes((tmp_path / "successor.key").read_bytes())
+    expected = read(tmp_path / "successor.crt")
+    issued = issue(tmp_path, "server", HOSTS, later)
+    assert read(issued.authority) == expected
+    read(issued.certificate).verify_directly_issued_by(expected)
 
 
 @pytest.mark.parametrize("name", ["server.crt", "server.key", "authority.crt", "authority.key"])

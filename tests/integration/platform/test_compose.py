@@ -80,7 +80,12 @@ def test_only_doors_and_browsers_reach_in_and_only_over_tls(compose: dict[str, A
         for name, service in compose["services"].items()
         for port in service.get("ports", [])
     }
-    assert reached == {("mosquitto", 8883, 8883), ("kiosk", 8444, 8444), ("backend", 8443, 8443)}
+    assert reached == {
+        ("mosquitto", 8883, 8883),
+        ("gateway", 8445, 8445),
+        ("kiosk", 8444, 8444),
+        ("backend", 8443, 8443),
+    }
     assert compose["services"]["postgres"]["network_mode"] == "none"
 
 

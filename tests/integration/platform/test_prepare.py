@@ -21,8 +21,8 @@ BROUGHT = {
 }
 
 
-def prepare(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ROOT / "deploy" / "prepare.py", *arguments, "--folder", folder]
+def prepare(folder: Path, *arguments: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    command = [*before, sys.executable, ROOT / "deploy" / "prepare.py", *arguments, "--folder", folder]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
 
 
@@ -63,6 +63,19 @@ def test_running_it_again_changes_no_secret(prepared: Path) -> None:
     assert {name for name, content in files(prepared).items() if content != before.get(name)} <= {
         "estate/broker_passwords"
     }
+
+
+def test_run_again_by_somebody_who_may_not_read_them_it_says_so(tmp_path: Path) -> None:
+    prepare(tmp_path, "city")
+    before: tuple[str, ...] = ()
+    if os.geteuid() == 0:  # a root to whom other people's files are closed
+        before = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+    else:  # as if it belonged to the container's user
+        (tmp_path / "city" / "postgres_superuser").chmod(0)
+    said = prepare(tmp_path, "city", before=before)
+    assert said.returncode == 1
+    assert "sudo" in said.stderr
+    assert len(said.stderr.splitlines()) == 1
 
 
 def test_nobody_else_may_read_the_secrets_and_git_does_not_take_them(prepared: Path) -> None:
