@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, select
+import msgspec
+from sqlalchemy import Connection, Row, func, select, text
 
-from backend.db.arrays import among
+from backend.db.arrays import among, array_text
 from backend.registry.documents import (
     CardDocument,
     DoorDocument,
@@ -24,14 +25,49 @@ from backend.registry.documents import (
     QrDocument,
     RightDocument,
 )
-from backend.registry.people_tables import erasure_order
 from backend.registry.rules import ENDED_RIGHT_SHOWN
-from backend.registry.tables import card, consent, consent_notice, door, door_right, estate, pin, qr_seed
+from backend.registry.tables import consent, consent_notice, door, estate
 
 OPEN_DOORS = "open_doors"  # the consent purpose without which no face is kept
 PANEL_PHOTOGRAPH = "panel_photograph"  # a photograph kept in the estate's vault to load door panels with
 OCCUPANCY_CARE = "occupancy_care"  # looking at door data to see whether somebody needs help
 PURPOSES = (OPEN_DOORS, PANEL_PHOTOGRAPH, OCCUPANCY_CARE)
+
+# One statement for all that a person's document is made of: it is read at every change, under the estate's
+# lock, and each statement more would keep the next change waiting. Field names are the documents'.
+_PERSON_FACTS = text("""
+    SELECT 'rights', estate_id, person_id, jsonb_agg(
+        jsonb_build_object('group', group_id, 'from', starts_at, 'to', ends_at)
+        ORDER BY group_id, starts_at, right_id)
+    FROM door_right
+    WHERE person_id = ANY (CAST(:people AS uuid[])) AND (ends_at IS NULL OR ends_at > :shown_from)
+    GROUP BY estate_id, person_id
+    UNION ALL
+    SELECT 'cards', estate_id, person_id,
+           jsonb_agg(jsonb_build_object('hmac', hmac, 'blocked', blocked) ORDER BY hmac)
+    FROM card WHERE person_id = ANY (CAST(:people AS uuid[])) AND ended_at IS NULL
+    GROUP BY estate_id, person_id
+    UNION ALL
+    SELECT 'erase', estate_id, person_id, jsonb_agg(
+        jsonb_build_object('order', order_id, 'scope', scope, 'reason', reason, 'ordered_at', ordered_at)
+        ORDER BY ordered_at, order_id)
+    FROM erasure_order WHERE person_id = ANY (CAST(:people AS uuid[])) AND certified_at IS NULL
+    GROUP BY estate_id, person_id
+    UNION ALL
+    SELECT 'pins', estate_id, person_id,
+           jsonb_agg(jsonb_build_object('group', group_id, 'hmac', hmac, 'duress', duress) ORDER BY hmac)
+    FROM pin WHERE person_id = ANY (CAST(:people AS uuid[])) AND ended_at IS NULL
+    GROUP BY estate_id, person_id
+    UNION ALL
+    SELECT 'qr', estate_id, person_id, jsonb_build_object('id', qr_id, 'sealed', sealed)
+    FROM qr_seed WHERE person_id = ANY (CAST(:people AS uuid[])) AND ended_at IS NULL
+    UNION ALL
+    SELECT purpose, NULL, person_id, NULL
+    FROM consent WHERE person_id = ANY (CAST(:people AS uuid[])) AND withdrawn_at IS NULL
+      AND (ends_at IS NULL OR ends_at > :now)
+      AND notice_version = (SELECT max(version) FROM consent_notice AS notice
+                            WHERE notice.purpose = consent.purpose)
+""")
 
 
 def estate_document(connection: Connection, estate_id: str) -> EstateDocument:
@@ -73,24 +109,26 @@ def person_documents(
     connection: Connection, person_ids: Collection[UUID], now: datetime
 ) -> dict[tuple[str, UUID], PersonDocument]:
     """What people may do, by estate and person; nothing for an estate where no right is left."""
-    people = list(person_ids)
-    rights = _rights(connection, people, now)
-    cards = _cards(connection, people)
-    orders = _orders(connection, people)
-    pins, seeds = _pins(connection, people), _qr_seeds(connection, people)
-    consenting = consenting_persons(connection, people, now)
-    panels = consenting_persons(connection, people, now, PANEL_PHOTOGRAPH) & consenting
+    held: defaultdict[str, dict[tuple[str, UUID], Any]] = defaultdict(dict)
+    consenting: defaultdict[str, set[UUID]] = defaultdict(set)
+    about = {"people": array_text(person_ids), "now": now, "shown_from": now - ENDED_RIGHT_SHOWN}
+    for what, estate_id, person_id, documents in connection.execute(_PERSON_FACTS, about):
+        if estate_id is None:
+            consenting[what].add(person_id)
+        else:
+            held[what][(estate_id, person_id)] = documents
+    both = consenting[OPEN_DOORS] & consenting[PANEL_PHOTOGRAPH]
     return {
-        (estate_id, person_id): PersonDocument(
-            rights=rights.get((estate_id, person_id), []),
-            cards=cards.get((estate_id, person_id), []),
-            face_consent=person_id in consenting,
-            panel_consent=person_id in panels,
-            erase=orders.get((estate_id, person_id), []),
-            pins=pins.get((estate_id, person_id), []),
-            qr=seeds.get((estate_id, person_id)),
+        place: PersonDocument(
+            rights=msgspec.convert(held["rights"].get(place, []), list[RightDocument]),
+            cards=msgspec.convert(held["cards"].get(place, []), list[CardDocument]),
+            face_consent=place[1] in consenting[OPEN_DOORS],
+            panel_consent=place[1] in both,
+            erase=msgspec.convert(held["erase"].get(place, []), list[ErasureDocument]),
+            pins=msgspec.convert(held["pins"].get(place, []), list[PinDocument]),
+            qr=msgspec.convert(held["qr"].get(place), QrDocument | None),
         )
-        for estate_id, person_id in rights.keys() | orders.keys()
+        for place in held["rights"].keys() | held["erase"].keys()
     }
 
 
@@ -114,67 +152,6 @@ def consenting_persons(
             )
         )
     )
-
-
-def _rights(
-    connection: Connection, people: list[UUID], now: datetime
-) -> dict[tuple[str, UUID], list[RightDocument]]:
-    rows = connection.execute(
-        select(door_right)
-        .where(among(door_right.c.person_id, people))
-        .where(door_right.c.ends_at.is_(None) | (door_right.c.ends_at > now - ENDED_RIGHT_SHOWN))
-        .order_by(door_right.c.group_id, door_right.c.starts_at, door_right.c.right_id)
-    )
-    held: defaultdict[tuple[str, UUID], list[RightDocument]] = defaultdict(list)
-    for row in rows:
-        right = RightDocument(group=row.group_id, starts_at=row.starts_at, ends_at=row.ends_at)
-        held[(row.estate_id, row.person_id)].append(right)
-    return held
-
-
-def _cards(connection: Connection, people: list[UUID]) -> dict[tuple[str, UUID], list[CardDocument]]:
-    rows = connection.execute(
-        select(card).where(among(card.c.person_id, people), card.c.ended_at.is_(None)).order_by(card.c.hmac)
-    )
-    held: defaultdict[tuple[str, UUID], list[CardDocument]] = defaultdict(list)
-    for row in rows:
-        held[(row.estate_id, row.person_id)].append(CardDocument(hmac=row.hmac, blocked=row.blocked))
-    return held
-
-
-def _orders(connection: Connection, people: list[UUID]) -> dict[tuple[str, UUID], list[ErasureDocument]]:
-    rows = connection.execute(
-        select(erasure_order)
-        .where(among(erasure_order.c.person_id, people), erasure_order.c.certified_at.is_(None))
-        .order_by(erasure_order.c.ordered_at, erasure_order.c.order_id)
-    )
-    orders: defaultdict[tuple[str, UUID], list[ErasureDocument]] = defaultdict(list)
-    for row in rows:
-        orders[(row.estate_id, row.person_id)].append(
-            ErasureDocument(
-                order=str(row.order_id), scope=row.scope, reason=row.reason, ordered_at=row.ordered_at
-            )
-        )
-    return orders
-
-
-def _pins(connection: Connection, people: list[UUID]) -> dict[tuple[str, UUID], list[PinDocument]]:
-    rows = connection.execute(
-        select(pin).where(among(pin.c.person_id, people), pin.c.ended_at.is_(None)).order_by(pin.c.hmac)
-    )
-    held: defaultdict[tuple[str, UUID], list[PinDocument]] = defaultdict(list)
-    for row in rows:
-        document = PinDocument(group=row.group_id, hmac=row.hmac, duress=row.duress)
-        held[(row.estate_id, row.person_id)].append(document)
-    return held
-
-
-def _qr_seeds(connection: Connection, people: list[UUID]) -> dict[tuple[str, UUID], QrDocument]:
-    live = select(qr_seed).where(among(qr_seed.c.person_id, people), qr_seed.c.ended_at.is_(None))
-    return {
-        (row.estate_id, row.person_id): QrDocument(id=row.qr_id, sealed=row.sealed)
-        for row in connection.execute(live)
-    }
 
 
 def _waiver(row: Row[Any]) -> LivenessWaiver | None:

@@ -15,10 +15,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Connection, Text, bindparam, case, cast, delete, func, select, union, update
-from sqlalchemy.dialects.postgresql import insert
+import msgspec
+from sqlalchemy import Connection, Text, cast, delete, func, select, text, union, update
 
-from backend.db.arrays import among
+from backend.db.arrays import among, array_text
 from backend.registry import facts
 from backend.registry.documents import Document, Kind
 from backend.registry.people_tables import erasure_order
@@ -26,6 +26,24 @@ from backend.registry.signal import CHANNEL
 from backend.registry.tables import card, door_right, roster_item, roster_version
 
 Key = tuple[str, Kind, str]  # estate, kind, item
+
+# The rows that follow a lock are few and each change waits for the one before: everything in one statement.
+# The notification is delivered at commit, and only then.
+_STORE = text("""
+    WITH moved AS (
+        UPDATE roster_version SET version = version + :many WHERE estate_id = :estate
+        RETURNING version - :many AS before
+    ), stored AS (
+        INSERT INTO roster_item AS item (estate_id, kind, item_id, version, doc, removed_at)
+        SELECT :estate, new.kind, new.item_id, moved.before + new.place, new.doc::jsonb,
+               CASE WHEN new.doc IS NULL THEN now() END
+        FROM moved, unnest(CAST(:kinds AS text[]), CAST(:items AS text[]), CAST(:docs AS text[]))
+                    WITH ORDINALITY AS new (kind, item_id, doc, place)
+        ON CONFLICT (estate_id, kind, item_id) DO UPDATE
+        SET version = EXCLUDED.version, doc = EXCLUDED.doc, removed_at = EXCLUDED.removed_at
+    )
+    SELECT pg_notify(:channel, :estate)
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,34 +177,25 @@ def estates_of(connection: Connection, person_ids: Collection[UUID]) -> dict[str
 def _write(connection: Connection, wanted: Mapping[Key, Document | None]) -> None:
     """Give each item that differs from what is published a version of its own, and wake who waits."""
     published = _published(connection, wanted)
-    changed: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    changed: defaultdict[str, list[tuple[Kind, str, str | None]]] = defaultdict(list)
     for key in sorted(wanted):
         document = wanted[key]
         plain = document.plain() if document is not None else None
         if published.get(key) != plain:
-            row = {"estate_id": key[0], "kind": key[1], "item_id": key[2], "doc": plain}
-            changed[key[0]].append(row | {"removed": plain is None})
+            text_of = None if plain is None else msgspec.json.encode(plain).decode()
+            changed[key[0]].append((key[1], key[2], text_of))
     for estate_id, rows in sorted(changed.items()):
-        last = connection.scalar(
-            update(roster_version)
-            .where(roster_version.c.estate_id == estate_id)
-            .values(version=roster_version.c.version + len(rows))
-            .returning(roster_version.c.version)
-        )
-        first = int(last or 0) - len(rows) + 1
-        upsert = insert(roster_item).values(
-            {name: bindparam(name) for name in ("estate_id", "kind", "item_id", "doc", "version")}
-            | {"removed_at": case((bindparam("removed", type_=Boolean), func.now()), else_=None)}
-        )
         connection.execute(
-            upsert.on_conflict_do_update(
-                index_elements=["estate_id", "kind", "item_id"],
-                set_={name: upsert.excluded[name] for name in ("doc", "version", "removed_at")},
-            ),
-            [row | {"version": first + number} for number, row in enumerate(rows)],
+            _STORE,
+            {
+                "estate": estate_id,
+                "many": len(rows),
+                "kinds": array_text(kind for kind, _, _ in rows),
+                "items": array_text(item for _, item, _ in rows),
+                "docs": array_text(doc for _, _, doc in rows),
+                "channel": CHANNEL,
+            },
         )
-        # Delivered at commit, and only then.
-        connection.execute(select(func.pg_notify(CHANNEL, estate_id)))
 
 
 def _published(connection: Connection, keys: Collection[Key]) -> dict[Key, dict[str, Any] | None]:
