@@ -9,11 +9,22 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import doors, ledger, ledger_reading, payments, reconcile, registry, rent, rent_page
+from tests.benchmarks import (
+    closing,
+    doors,
+    ledger,
+    ledger_reading,
+    payments,
+    reconcile,
+    registry,
+    rent,
+    rent_page,
+)
 from tests.benchmarks.figures import show, write
 
 RESULTS = Path("var/bench/results.json")
 PARTS = {
+    "closing": closing.measure,
     "doors": doors.measure,
     "ledger": ledger.measure,
     "ledger_reading": ledger_reading.measure,
