@@ -57,6 +57,37 @@ def test_a_tenant_downloads_everything_that_is_held(town: Town, windows: Windows
         assert "陈桂芳" in archive.read("person.html").decode()
 
 
+def test_a_signed_paper_is_handed_in_listed_and_read_for_a_purpose(
+    town: Town, windows: Windows, tmp_path: Path
+) -> None:
+    paper = tmp_path / "signed.pdf"
+    paper.write_bytes(b"%PDF-1.7 an invented signature")
+    page = windows.as_("guard", DESK)
+    page.goto(f"/people/households/{town.homes['chen'].household_id}")
+    page.get_by_text("登记同意、更正、存文件").first.click()
+    page.locator("input[name=file]").first.set_input_files(str(paper))
+    page.get_by_role("button", name="加密保存").first.click()
+    expect(page.get_by_role("status")).to_contain_text("已加密保存")
+    page.goto("/evidence/")
+    found = page.locator("[data-evidence=consent]")
+    found.locator("select").select_option("person_request")
+    with page.expect_download() as waiting:
+        found.get_by_role("button", name="下载查看").click()
+    assert Path(waiting.value.path()).read_bytes() == paper.read_bytes()
+    assert waiting.value.suggested_filename.endswith(".pdf")
+    looks = "SELECT count(*) FROM audit_record WHERE action = 'read_evidence' AND reason = 'person_request'"
+    assert run(town, looks) == [(1,)]
+    for width in (PHONE, DESK):
+        sized = windows.as_("guard", width)
+        sized.goto("/evidence/")
+        sized.screenshot(path=str(tmp_path / f"evidence-{width}.png"), full_page=True)
+        assert overflow_px(sized) <= 0
+        assert sized.evaluate(LOW_CONTRAST, CONTRAST_MIN) == []
+        assert sized.evaluate(UNLABELLED) == []
+        assert sized.evaluate(SMALL_TARGETS, TOUCH_PX_MIN) == []
+    assert windows.complaints == []
+
+
 def test_a_hand_over_at_the_counter_ends_everything(town: Town, windows: Windows) -> None:
     page = windows.as_("guard", DESK)
     page.goto(f"/people/households/{town.homes['chen'].household_id}")
