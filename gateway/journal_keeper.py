@@ -131,7 +131,7 @@ def _purge_records(store: JournalStore, before: datetime) -> None:
     for _ in range(_STEPS_A_ROUND):
         if not store.purge_records(before, _ROWS_A_STEP):
             break
-    store.purge_set_aside()
+    store.purge_set_aside(before)
 
 
 def _size(path: Path) -> int:

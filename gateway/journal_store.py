@@ -193,10 +193,12 @@ class JournalStore:
             (last,),
         ).rowcount
 
-    def purge_set_aside(self) -> None:
-        """Keep only the newest notes of messages set aside."""
+    def purge_set_aside(self, before: datetime) -> None:
+        """Keep the notes of messages set aside since `before`, and of these only the newest."""
         self._db.execute(
-            "DELETE FROM set_aside WHERE seq <= (SELECT max(seq) FROM set_aside) - ?", (SET_ASIDE_ROWS_MAX,)
+            "DELETE FROM set_aside WHERE seq <= (SELECT max(seq) FROM set_aside) - ?"
+            " OR doc ->> 'received_at' < ?",
+            (SET_ASIDE_ROWS_MAX, before.isoformat()),
         )
 
     def purge_keys(self, after: str, before_day: int, rows: int) -> str | None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from tests.benchmarks import (
     closing,
     doors,
+    faces,
     ledger,
     ledger_reading,
     payments,
@@ -26,6 +27,7 @@ RESULTS = Path("var/bench/results.json")
 PARTS = {
     "closing": closing.measure,
     "doors": doors.measure,
+    "faces": faces.measure,
     "ledger": ledger.measure,
     "ledger_reading": ledger_reading.measure,
     "payments": payments.measure,

@@ -137,8 +137,10 @@ def test_notes_of_messages_set_aside_hold_no_content_and_are_bounded(
     monkeypatch.setattr("gateway.journal_store.SET_ASIDE_ROWS_MAX", 5)
     notes = [SetAside("e", "gate", f"x{number}", "oversize", 3_000_000, NOON) for number in range(8)]
     store.write([Entry((), set_aside=note) for note in notes], DAY)
-    store.purge_set_aside()
+    store.purge_set_aside(NOON)
     assert store.latest_set_aside(10) == notes[:2:-1]
+    store.purge_set_aside(NOON + timedelta(seconds=1))
+    assert store.latest_set_aside(10) == []
 
 
 def test_a_failed_group_leaves_nothing_behind(path: Path) -> None:
