@@ -113,6 +113,15 @@ COLLECTION = ReportSpec(
     "c1, c2",
     "month",
 )
+CHARGES_OF_MONTH = ReportSpec(
+    "charges_of_month",
+    "费用月份明细",
+    "Charges of a month by household",
+    (Column("户号", width=14), Column("费用月份", width=10), _fen("应收"), _fen("已收"), _fen("未收")),
+    "c1, opens",
+    "household",
+    inner=True,
+)
 OPEN_ITEMS = ReportSpec(
     "open_items",
     "欠费明细",
@@ -195,6 +204,7 @@ REPORTS: Mapping[str, ReportSpec] = {
         AGEING,
         OPEN_ITEMS,
         COLLECTION,
+        CHARGES_OF_MONTH,
         CASH_BOOK,
         REMITTANCES,
         ESTATES,

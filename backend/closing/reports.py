@@ -27,6 +27,7 @@ TYPES: Mapping[str, Any] = {
     "to_on": Date,
     "account": Text,
     "household": Uuid,
+    "charge_month": Date,
 }
 
 
@@ -37,7 +38,9 @@ class ReportSpec:
     Attributes:
         name: in addresses, file names and `sql/<name>.sql`.
         order: how its rows are ordered, in SQL over its columns c1, c2, … and `opens`.
-        opens: what `opens` is the id of: `account`, `entry`, `household`, `month`, `book`, `district`.
+        opens: what `opens` is the id of: `account`, `entry`, `household`, `month` (with its book before a
+            colon), `book`, `district`.
+        inner: reached from another report's rows only.
     """
 
     name: str
@@ -46,6 +49,7 @@ class ReportSpec:
     columns: tuple[Column, ...]
     order: str
     opens: str
+    inner: bool = False
 
     @property
     def sql(self) -> str:
@@ -55,13 +59,18 @@ class ReportSpec:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a report is asked for: these books, in [from_on, to_on), perhaps one account or household."""
+    """What a report is asked for: these books, in [from_on, to_on), perhaps one account or household.
+
+    Attributes:
+        charge_month: the month whose charges are listed; the first day of it.
+    """
 
     books: tuple[str, ...]
     from_on: date
     to_on: date
     account: str | None = None
     household: UUID | None = None
+    charge_month: date | None = None
 
     def parameters(self) -> dict[str, object]:
         """As SQL takes them."""
@@ -71,6 +80,7 @@ class Query:
             "to_on": self.to_on,
             "account": self.account,
             "household": self.household,
+            "charge_month": self.charge_month,
         }
 
 
@@ -101,9 +111,10 @@ class ReportPage:
 
 
 def read_page(
-    connection: Connection, spec: ReportSpec, query: Query, sheet: int = 1, page_rows: int = PAGE_ROWS
+    connection: Connection, spec: ReportSpec, query: Query, sheet: int = 1, page_rows: int | None = None
 ) -> ReportPage:
     """One page of a report with the totals of all of it."""
+    page_rows = page_rows or PAGE_ROWS
     count, totals = _totals(connection, spec, query)
     sheets = max(1, -(-count // page_rows))
     sheet = min(max(sheet, 1), sheets)

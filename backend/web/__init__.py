@@ -28,6 +28,7 @@ def register(app: Flask) -> None:
         people,
         reconciliation,
         rent_runs,
+        report_pages,
         session,
         tenant,
     )
@@ -42,6 +43,7 @@ def register(app: Flask) -> None:
         rent_runs,
         approvals,
         reconciliation,
+        report_pages,
         arrears,
         papers,
         payers,

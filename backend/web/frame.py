@@ -48,6 +48,7 @@ MENU = (
     MenuEntry(
         "reconciliation.index", ("finance", "supervisor"), "对账", "Reconciliation with channels and banks"
     ),
+    MenuEntry("reports.index", ("finance", "supervisor"), "报表", "Reports, with Excel and CSV"),
     MenuEntry("arrears.index", ("finance", "supervisor"), "欠费提醒", "Who is behind"),
     MenuEntry("my_data.index", ("tenant",), "人脸与我的信息", "My face and my data"),
     MenuEntry("operator.doors", ("operator", "admin"), "门口现况", "Live doors"),

@@ -3,7 +3,7 @@ SELECT estate.name_zh AS c1, to_char(charged.month, 'YYYY-MM') AS c2, charged.fe
        charged.fen - coalesce(open.fen, 0) AS c4, coalesce(open.fen, 0) AS c5,
        CASE WHEN charged.fen > 0 AND coalesce(open.fen, 0) <= charged.fen
             THEN ((charged.fen - coalesce(open.fen, 0)) * 1000 / charged.fen)::integer END AS c6,
-       to_char(charged.month, 'YYYY-MM') AS opens
+       charged.book_id || ':' || to_char(charged.month, 'YYYY-MM') AS opens
 FROM (
     SELECT book.book_id, book.estate_id, rent_charge.month, sum(rent_charge.amount_fen)::bigint AS fen
     FROM rent_charge JOIN book USING (estate_id)
