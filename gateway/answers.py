@@ -26,7 +26,7 @@ class Outbox:
         open_within_ms: int,
         counters: Counters,
     ) -> None:
-        self._driver, self._send, self._open_within_ms = driver, send, open_within_ms
+        self._driver, self._send, self.open_within_ms = driver, send, open_within_ms
         self._counters = counters
         self._waiting: dict[Address, tuple[list[AnswerItem], list[str]]] = {}
 
@@ -45,7 +45,7 @@ class Outbox:
                 cause.tenant_zh,
                 cause.tenant_en,
                 decision.ask or None,
-                self._open_within_ms if outcome == "open" else None,
+                self.open_within_ms if outcome == "open" else None,
             )
         )
 

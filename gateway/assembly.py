@@ -44,9 +44,10 @@ from gateway.panels.photos import PhotographSource
 from gateway.panels.room import make_room
 from gateway.photographs import Photographer
 from gateway.pipeline import Pipeline
+from gateway.policy import PolicyKeeper
 from gateway.recents import Recents, Seen
 from gateway.recognition import Galleries, GalleryKeeper, TemplateSource
-from gateway.records import keys_of
+from gateway.records import AccessRecord, keys_of
 from gateway.roster import RosterBook
 from gateway.roster_store import RosterStore
 from gateway.service import ALARMS_NOTE, CLOCKS_NOTE, FIRES_NOTE, Parts, Service
@@ -70,6 +71,7 @@ def assemble(
     vault: VaultParts | None,
     photographer: Photographer,
     snapshots: SnapshotKeeper | None = None,
+    configuration: tuple[Path, Callable[[], Settings]] | None = None,
 ) -> Service:
     """A gateway, ready to run; nothing is connected yet.
 
@@ -78,6 +80,7 @@ def assemble(
         vault: templates and keys; None: faces are answered by asking for a card.
         photographer: the encoder's processes.
         snapshots: takes the pictures of doors that the enrolment desk asks for.
+        configuration: the file and how it is read; its policy is taken up when it changes.
     Raises:
         SettingsError: a secret cannot be read.
         StartFailedError: the port of the metrics is taken.
@@ -139,6 +142,7 @@ def assemble(
         keep_fires,
         recalled.fires,
     )
+    guesses = Guesses(settings.guess_limits)
     pipeline = Pipeline(
         intake=Intake(
             driver,
@@ -156,9 +160,7 @@ def assemble(
             care,
             **watching,
         ),
-        finder=Finder(
-            rosters.card_keys, galleries, Guesses(settings.guess_limits), recalled.pass_uses, alarms.sound
-        ),
+        finder=_finder(rosters, galleries, guesses, alarms, recalled),
         tracks=tracks,
         open_door=lambda address, name: send(address, OpenDoor(name, _OPENED_ZH)),
         out=out,
@@ -184,11 +186,12 @@ def assemble(
 
     status = DeviceStatus(loop, devices, alarms, room)
     city = City(settings, journal_path, journal, roster_store, vault, status, loop, rosters, hear_time)
+    policy = _policy(configuration, settings, pipeline, guesses, keeper)
     gallery_keeper = None
     if vault is not None:
         gallery_keeper = GalleryKeeper(
             vault,
-            lambda: rosters.rates(settings.faces.fpir),
+            lambda: rosters.rates((policy.settings if policy is not None else settings).faces.fpir),
             lambda estate, gallery: loop.post(partial(galleries.put, estate, gallery)),
             yardstick,
         )
@@ -209,6 +212,7 @@ def assemble(
         alarms=alarms,
         protocols=driver.names,
         photographs_served=room.server is not None,
+        policy=policy,
     )
     metrics = None
     if settings.metrics.port:
@@ -236,8 +240,10 @@ def assemble(
             roster_store=roster_store,
             inspector=inspector,
             metrics=metrics,
+            policy=policy,
         )
     )
+    keeper.on_replay = city.replay
     keeper.on_release = lambda asked: loop.post(partial(service.release, asked))
     keeper.on_time_reset = lambda: loop.post(service.forget_noted_time)
     return service
@@ -265,6 +271,32 @@ def _drivers(settings: Settings, rosters: RosterBook, opening: Callable[[Address
         except (TypeError, ValueError) as error:
             raise SettingsError("gateway.toml", f"drivers.{name}", str(error)) from error
     return Drivers(made, rosters.protocol_of, opening)
+
+
+def _finder(
+    rosters: RosterBook, galleries: Galleries, guesses: Guesses, alarms: AlarmBook, recalled: _Recalled
+) -> Finder:
+    """Who codes and faces belong to, with what the last run had to remember."""
+    finder = Finder(rosters.card_keys, galleries, guesses, recalled.pass_uses, alarms.sound)
+    for record in recalled.records:
+        if record.estate in rosters.estates:
+            finder.recall(record, rosters.estates[record.estate])
+    return finder
+
+
+def _policy(
+    configuration: tuple[Path, Callable[[], Settings]] | None,
+    settings: Settings,
+    pipeline: Pipeline,
+    guesses: Guesses,
+    keeper: JournalKeeper,
+) -> PolicyKeeper | None:
+    def apply(new: Settings) -> None:
+        pipeline.take_rules(new.rules)
+        guesses.take_limits(new.guess_limits)
+        keeper.hours = new.journal.hours
+
+    return PolicyKeeper(*configuration, settings, apply) if configuration is not None else None
 
 
 def _fire_alarm(alarms: AlarmBook, clock: GatewayClock) -> Callable[[Address, bool], None]:
@@ -298,20 +330,21 @@ class _Recalled(Struct, frozen=True):
     time_s: float  # that our clock must not run behind; 0 where nothing is known
     pass_uses: dict[str, int]
     fires: dict[str, Fire]
+    records: list[AccessRecord]  # the newest ones, oldest first
 
 
 def _recall(journal_path: Path, recents: Recents, devices: DeviceBook, alarms: AlarmBook) -> _Recalled:
     """Take up what the last run knew."""
     store = JournalStore(journal_path)
     try:
-        records = [record for _, record, _ in store.latest(WARM_RECORDS)]
-        for record in reversed(records):
+        records = [record for _, record, _ in store.latest(WARM_RECORDS)][::-1]
+        for record in records:
             recents.set(keys_of(record), Seen.RECORDED)
         if offsets := store.note(CLOCKS_NOTE):
             devices.restore_clocks(_OFFSETS.decode(offsets))
         if raised := store.note(ALARMS_NOTE):
             alarms.restore(ALARMS.decode(raised))
         fires = FIRES.decode(store.note(FIRES_NOTE) or "{}")
-        return _Recalled(store.noted_time_s(), store.pass_uses(), fires)
+        return _Recalled(store.noted_time_s(), store.pass_uses(), fires, records)
     finally:
         store.close()

@@ -31,7 +31,7 @@ class Broker:
         self._arrived: list[tuple[str, bytes]] = []
         self._link = BrokerLink(address, filters, self._message, self)
         self._fd = -1
-        self.publish = self._link.publish
+        self.publish, self.acknowledge = self._link.publish, self._link.acknowledge
         self.flush = self._link.flush
         self.tick = self._link.tick
         self.health = BrokerHealth(False, None, "未连接 (not connected yet)")
@@ -40,6 +40,11 @@ class Broker:
     def wants_write(self) -> bool:
         """Whether bytes wait for the kernel."""
         return self._link.wants_write
+
+    @property
+    def position(self) -> int:
+        """How many messages have arrived since the start."""
+        return self._link.position
 
     @property
     def retry_at_s(self) -> float:

@@ -17,7 +17,7 @@ from gateway.device_status import DeviceStatus
 from gateway.eraser import Eraser, ErasingVault, open_tasks
 from gateway.forwarder import Forwarder
 from gateway.journal import Journal
-from gateway.journal_store import JournalStore
+from gateway.journal_store import REPLAY_NOTE, AskedReplay, JournalStore
 from gateway.loop import Loop
 from gateway.roster import Item, RosterBook
 from gateway.roster_store import RosterStore
@@ -73,6 +73,7 @@ class City:
         reader = JournalStore(journal_path, read_only=True)
         self._forwarder = Forwarder(reader, client(), journal.mark, self._link, time.monotonic)
         journal.on_commit = self._forwarder.nudge
+        self._forwarder.on_replayed = lambda: journal.do(lambda store: store.forget_note(REPLAY_NOTE))
         self._reporter = StatusReporter(client(), status.changes, status.everything, status.told, self._link)
         if secrets is not None:
             ask = partial(loop.ask, partial(open_tasks, rosters.estates))
@@ -93,6 +94,11 @@ class City:
     def forwarded(self) -> int:
         """Records the backend has committed since the start."""
         return self._forwarder.forwarded if self._forwarder is not None else 0
+
+    def replay(self, asked: AskedReplay) -> None:
+        """Send records once more."""
+        if self._forwarder is not None:
+            self._forwarder.replay(asked)
 
     def states(self) -> dict[str, LinkState]:
         """How each conversation with the backend goes."""

@@ -90,6 +90,16 @@ class UsedCodes:
         step = _step_of(seed, shown, now_s, STEPS_OFF_MAX)
         if step is not None:
             self._used[shown.qr_id, shown.group, step] = None
+        self._forget_oldest()
+
+    def recall(self, qr_id: str, group: str, at_s: float) -> None:
+        """A code opened a door at that time, before we were started: it may have been any that was right."""
+        now = int(at_s) // STEP_S
+        for step in range(now - STEPS_OFF_MAX, now + STEPS_OFF_MAX + 1):
+            self._used[qr_id, group, step] = None
+        self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
         while len(self._used) > CODES_KEPT_MAX:
             del self._used[next(iter(self._used))]
 
@@ -108,6 +118,14 @@ class Guesses:
     def __init__(self, limits: GuessLimits) -> None:
         self._limits = limits
         self._wrong: dict[tuple[str, ...], deque[float]] = {}
+
+    def take_limits(self, limits: GuessLimits) -> None:
+        """Count by these from now on; the guesses so far stay."""
+        self._limits = limits
+        self._wrong = {
+            key: deque(times, maxlen=limits.estate_max if len(key) == 1 else limits.door_max)
+            for key, times in self._wrong.items()
+        }
 
     def wrong(self, address: Address, now_s: float) -> None:
         """One more."""

@@ -7,7 +7,9 @@ import os
 import signal
 import sys
 import time
+from contextlib import closing
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -23,7 +25,7 @@ from gateway.assembly import JOURNAL_FILE, assemble
 from gateway.drivers.command_line import drivers
 from gateway.faces import open_vault, read_vault_key, start_photographer
 from gateway.health import HEALTH, Health
-from gateway.journal_store import AskedRelease, JournalStore
+from gateway.journal_store import AskedRelease, AskedReplay, JournalStore
 from gateway.kiosk.commands import enrol, enrol_many, kiosk
 from gateway.panels.command_line import panels
 from gateway.settings import read_settings
@@ -31,6 +33,7 @@ from gateway.snapshots import SHELF_FILE, SnapshotKeeper, SnapshotShelf
 from gateway.telling import CONFIG, told_plainly
 from gateway.vault_commands import vault
 
+REPLAY_COUNTED_MAX = 1_000_000
 SWITCH_INTERVAL_S = 0.0005  # how long a thread may keep Python's lock while the loop waits for it
 # Looking for cyclic garbage walks over the whole roster and stops every thread for milliseconds; the way
 # of an event makes none, so it is looked for seldom, and never among what was there at the start.
@@ -61,7 +64,8 @@ def run(config: Path, estates: str | None) -> None:
     sys.stderr = cast(TextIO, UndeterredStream(sys.stderr))
     configure_logs("gateway")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    settings = read_settings(config, estates.split(",") if estates is not None else None)
+    read = partial(read_settings, config, estates.split(",") if estates is not None else None)
+    settings = read()
     with told_plainly(settings.state_folder):
         key = read_vault_key(settings)
         opened = open_vault(settings, key) if key is not None else None
@@ -70,7 +74,13 @@ def run(config: Path, estates: str | None) -> None:
             snapshots = SnapshotKeeper(SnapshotShelf(settings.state_folder / SHELF_FILE, key), time.time)
         photographer = start_photographer(settings)
         try:
-            service = assemble(settings, vault=opened, photographer=photographer, snapshots=snapshots)
+            service = assemble(
+                settings,
+                vault=opened,
+                photographer=photographer,
+                snapshots=snapshots,
+                configuration=(config, read),
+            )
         except BaseException:
             photographer.close()
             raise
@@ -79,6 +89,7 @@ def run(config: Path, estates: str | None) -> None:
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
+    signal.signal(signal.SIGHUP, lambda *_: service.reload())
     ended_well = service.run()
     if opened is not None:
         opened.close()
@@ -187,6 +198,36 @@ def list_records(config: Path, limit: int, set_aside: bool) -> None:
                 )
         finally:
             store.close()
+
+
+@journal.command()
+@CONFIG
+@click.option(
+    "--after", type=click.IntRange(0), help="此编号之后的（见 list）  |  those after this number of `list`"
+)
+@click.option(
+    "--since", type=click.DateTime(), help="自此刻（本机时区）起收到的  |  those received since (local time)"
+)
+@click.option("--refused", is_flag=True, help="只重发被拒收的  |  only those that the backend refused")
+def replay(config: Path, after: int | None, since: datetime | None, refused: bool) -> None:
+    """把记录再发给后端一遍；已有的不会重复  |  Send records to the backend once more; none is there twice."""
+    if (after is None) == (since is None) and not (refused and after is None):
+        raise click.UsageError(
+            "请给出 --after 或 --since 之一，或 --refused  |  give --after or --since, or --refused"
+        )
+    path = read_settings(config).state_folder / JOURNAL_FILE
+    if not path.exists():
+        raise StartFailedError(f"没有记录缓冲 {path}  |  there is no journal at {path}")
+    with told_plainly(path), closing(JournalStore(path)) as store:
+        first = store.last_before(since) if since is not None else after or 0
+        asked = AskedReplay(first, refused)
+        count = store.replayed(asked, REPLAY_COUNTED_MAX)
+        store.ask_replay(asked)
+    more = "+" if count == REPLAY_COUNTED_MAX else ""
+    click.echo(
+        f"{count}{more} 条记录将由运行中的网关重发，完成后日志有 records_sent_again  |  "
+        f"{count}{more} records will be sent again by the running gateway, which then logs records_sent_again"
+    )
 
 
 def _ask_health(config: Path) -> tuple[bytes, Health]:

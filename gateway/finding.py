@@ -12,6 +12,8 @@ from gateway.codes import GUESSABLE, WRONG_GUESSES, Guesses, UsedCodes, read_qr
 from gateway.decision import Decision, Door, Finding, worth_recognising
 from gateway.drivers import Address, PanelVerdict
 from gateway.passback import Inside
+from gateway.records import AccessRecord
+from gateway.roster import EstateRoster
 
 SECOND_WITHIN_S = 30.0  # a card shown this soon after an unsure face is the same person's, or is not
 _NOBODY = Finding("unknown")
@@ -58,6 +60,22 @@ class Finder:
         if event.credential == "face":
             return Finding("not_usable") if event.templates and not self._faces.takes_templates else None
         return self._passback(case, self._by_code(case))
+
+    def recall(self, record: AccessRecord, roster: EstateRoster) -> None:
+        """Take up what an answer of before the start left to be remembered; in the records' order.
+
+        The uses of visitors' passes are counted on the disk itself.
+        """
+        address, at_s = Address(record.estate, record.device), record.received_at.timestamp()
+        door = roster.doors.get(record.device)
+        if record.cause in WRONG_GUESSES:
+            self._guesses.wrong(address, at_s)
+        if record.outcome != "open" or record.person is None or door is None:
+            return
+        if record.credential == "qr" and (qr_id := roster.qr_of(record.person)) is not None:
+            self._used.recall(qr_id, door.group, at_s)
+        if door.group in roster.two_way_groups:
+            self._inside.passed(record.estate, door.group, record.person, door.way, at_s)
 
     def person(self, case: Case, person_id: str) -> Finding:
         """What is known of the person whose face was recognised."""

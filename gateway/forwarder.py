@@ -11,7 +11,7 @@ import structlog
 from msgspec import Struct
 
 from gateway.backend_client import BackendAwayError, BackendClient, BackendRefusedError
-from gateway.journal_store import Forwarded, JournalStore, Waiting
+from gateway.journal_store import AskedReplay, Forwarded, JournalStore, Waiting
 from gateway.uplink import Link
 
 BATCH = 1_000
@@ -59,6 +59,8 @@ class Forwarder(threading.Thread):
         self._parked_after = 0  # those up to here have had their turn
         self._news = threading.Event()
         self._stopped = threading.Event()
+        self._replay: AskedReplay | None = None
+        self.on_replayed: Callable[[], None] = lambda: None  # all that was asked for has been answered
         self.forwarded = 0
         self.parked = 0
 
@@ -66,6 +68,11 @@ class Forwarder(threading.Thread):
         """There are new records."""
         if not self._news.is_set():
             self._news.set()
+
+    def replay(self, asked: AskedReplay) -> None:
+        """Send once more what the backend has answered for already; there it changes nothing."""
+        self._replay = asked
+        self.nudge()
 
     def stop(self) -> None:
         """Do not wait for news."""
@@ -82,6 +89,7 @@ class Forwarder(threading.Thread):
                     failures = 0
                     self._link.went_well("records")
                 self.retry_parked()
+                self.send_again()
                 self._news.wait(5.0)
                 is_busy = self.forwarded - before >= BUSY_RECORDS
                 self._stopped.wait(GATHER_BUSY_S if is_busy else GATHER_S)
@@ -165,6 +173,32 @@ class Forwarder(threading.Thread):
             waiting = self._store.parked(0, BATCH)
         if waiting.seqs:
             self._parked_after = waiting.seqs[-1]
-            still = dict(self._send(waiting))
-            accepted = tuple(seq for seq in waiting.seqs if seq not in still)
-            self._mark(Forwarded(self._position, accepted_after_all=accepted))
+            self._again(waiting)
+
+    def send_again(self) -> None:
+        """Send what was asked for once more, however often it takes to get through all of it."""
+        asked, self._replay = self._replay, None
+        if asked is None:
+            return
+        read = self._store.parked if asked.only_refused else self._store.waiting
+        after, count, refused = asked.after, 0, 0
+        while (
+            not self._link.closed
+            and (waiting := read(after, BATCH)).seqs
+            and waiting.seqs[0] <= self._position
+        ):
+            refused += self._again(waiting)
+            after, count = waiting.seqs[-1], count + len(waiting.seqs)
+        if not self._link.closed:
+            log.warning("records_sent_again", after=asked.after, records=count, refused=refused)
+            self.on_replayed()
+
+    def _again(self, waiting: Waiting) -> int:
+        """Send records that were answered for; how many are refused now."""
+        refused = self._send(waiting)
+        still = dict(refused)
+        accepted = tuple(seq for seq in waiting.seqs if seq not in still)
+        # Some may be new: those go by their own way as well, and are known there then.
+        old = tuple((seq, reason) for seq, reason in refused if seq <= self._position)
+        self._mark(Forwarded(self._position, old, accepted))
+        return len(refused)

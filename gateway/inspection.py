@@ -16,6 +16,7 @@ from gateway.health import Counts, EstateHealth, Health, find_alarms
 from gateway.journal import Journal
 from gateway.journal_keeper import JournalKeeper
 from gateway.photographs import Photographer
+from gateway.policy import PolicyKeeper
 from gateway.recognition import Galleries
 from gateway.roster import EstateRoster, RosterBook
 
@@ -40,6 +41,7 @@ class Inspector:
     alarms: AlarmBook
     protocols: frozenset[str]  # that there are drivers for
     photographs_served: bool
+    policy: PolicyKeeper | None
 
     def look(self) -> Health:
         """How it is now."""
@@ -58,7 +60,11 @@ class Inspector:
             skewed=["/".join(address) for address in self.devices.skewed()],
             clock_behind_s=behind_s,
             city_ahead_s=self.clock.city_ahead_s,
-            more=[*sentences(self.alarms.raised()), *self._unserved()],
+            more=[
+                *sentences(self.alarms.raised()),
+                *self._unserved(),
+                *(self.policy.sentences() if self.policy is not None else ()),
+            ],
             syncs=self.syncs,
         )
         return Health(

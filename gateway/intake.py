@@ -100,6 +100,10 @@ class Intake:
         self._counters.messages += count
         return list(cases.values())
 
+    def take_rules(self, rules: DoorRules) -> None:
+        """Live by these times from now on."""
+        self._rules = rules
+
     def by_order(self, address: Address, order_id: str) -> Case | None:
         """A guard's opening as a case of its own; None where it was done already, or for no door of ours."""
         now_s = self._clock.now_s()
@@ -147,7 +151,8 @@ class Intake:
         again = event.resent or early
         if event.images and timing == "fresh" and not again:
             self._offer(address, event.images)  # somebody may be being enrolled by this very camera
-        if timing == "late" and not event.resent and door.protocol == "native":
+        if timing == "late" and not again and door.protocol == "native":
+            # Not by what a broker brings after our start: that is old because we were away.
             device.clock.doubt(now_s - event.at_s, now_s)
         is_live = timing == "fresh" and not again
         passage = passage_name(event)

@@ -13,7 +13,7 @@ import structlog
 from msgspec import Struct
 
 from gateway.journal import Journal
-from gateway.journal_store import AskedRelease, Fill, JournalStore
+from gateway.journal_store import AskedRelease, AskedReplay, Fill, JournalStore
 
 KEYS_DAYS = 90
 EVERY_S = 1.0
@@ -52,9 +52,10 @@ class JournalKeeper:
 
     on_time_reset: Callable[[], None] | None = None  # somebody has asked that the noted time be forgotten
     on_release: Callable[[AskedRelease], None] | None = None  # or that doors be released
+    on_replay: Callable[[AskedReplay], None] | None = None  # or that records be sent once more
 
     def __init__(self, path: Path, hours: int, journal: Journal, now: Callable[[], datetime]) -> None:
-        self._path, self._hours, self._journal, self._now = path, hours, journal, now
+        self._path, self.hours, self._journal, self._now = path, hours, journal, now
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal-keeper", daemon=True)
         self._store = JournalStore(path)
@@ -97,9 +98,11 @@ class JournalKeeper:
             self.on_time_reset()
         if self.on_release is not None and (asked := self._store.asked_release()) is not None:
             self.on_release(asked)
+        if self.on_replay is not None and (again := self._store.asked_replay()) is not None:
+            self.on_replay(again)
         now = self._now()
         tight = self.buffer.free_bytes < FREE_SHARE_MIN * shutil.disk_usage(self._path.parent).total
-        before = now if tight else now - timedelta(hours=self._hours)
+        before = now if tight else now - timedelta(hours=self.hours)
         self._journal.do(lambda store: _purge_records(store, before))
         if self._keys_done_on is None or now - self._keys_done_on > timedelta(days=1):
             self._journal.do(self._purge_keys)
@@ -115,10 +118,10 @@ class JournalKeeper:
     def _measure(self) -> Buffer:
         rows = self._store.fill()
         age = self._now() - rows.oldest_unforwarded_at if rows.oldest_unforwarded_at else timedelta(0)
-        fill = max(0.0, age / timedelta(hours=self._hours))
+        fill = max(0.0, age / timedelta(hours=self.hours))
         disk = shutil.disk_usage(self._path.parent)
         return Buffer(
-            hours=self._hours,
+            hours=self.hours,
             fill=round(fill, 4),
             free_bytes=disk.free,
             file_bytes=_size(self._path),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -20,6 +20,7 @@ from gateway.records import AccessRecord, SetAside
 
 SET_ASIDE_ROWS_MAX = 10_000
 RELEASE_NOTE = "release-asked"
+REPLAY_NOTE = "replay-asked"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS record (seq INTEGER PRIMARY KEY, doc TEXT NOT NULL);
@@ -87,6 +88,13 @@ class AskedRelease(Struct, frozen=True):
     author: str
     reason: str
     cancel: bool = False
+
+
+class AskedReplay(Struct, frozen=True):
+    """What somebody at the box wants to be sent to the backend once more."""
+
+    after: int = 0  # records beyond this number
+    only_refused: bool = False
 
 
 class _Time(Struct, frozen=True):
@@ -277,6 +285,32 @@ class JournalStore:
         doc = self.note(RELEASE_NOTE)
         return _RELEASE.decode(doc) if doc is not None else None
 
+    def ask_replay(self, asked: AskedReplay) -> None:
+        """Have the gateway send records once more."""
+        self.put_note(REPLAY_NOTE, msgspec.json.encode(asked).decode())
+
+    def asked_replay(self) -> AskedReplay | None:
+        """What was asked for, and not done yet."""
+        doc = self.note(REPLAY_NOTE)
+        return _REPLAY.decode(doc) if doc is not None else None
+
+    def replayed(self, asked: AskedReplay, rows: int) -> int:
+        """How many records of those that were asked for the backend has answered for, and so get again."""
+        table = "parked JOIN record USING (seq)" if asked.only_refused else "record"
+        found = self._db.execute(
+            f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE seq > ? AND seq <= ? LIMIT ?)",  # noqa: S608 (constants)
+            (asked.after, self.forwarded_to(), rows),
+        )
+        return int(found.fetchone()[0])
+
+    def last_before(self, moment: datetime) -> int:
+        """The number of the last record that was received before a moment; 0 where there is none."""
+        found = self._db.execute(
+            "SELECT coalesce(max(seq), 0) FROM record WHERE doc ->> 'received_at' < ?",
+            (moment.astimezone(UTC).isoformat(),),
+        )
+        return int(found.fetchone()[0])
+
     def note_time(self, time_s: float, *, reset_done: bool = False) -> None:
         """Keep what time it is, in place of what the records up to now say of it."""
         self._db.execute(
@@ -360,6 +394,7 @@ class JournalStore:
 
 _NONE: frozenset[int] = frozenset()
 _RELEASE = msgspec.json.Decoder(AskedRelease)
+_REPLAY = msgspec.json.Decoder(AskedReplay)
 _TIME = msgspec.json.Decoder(_Time)
 
 

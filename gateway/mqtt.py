@@ -7,6 +7,7 @@ hand-over between threads, is most of the gateway's speed.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,8 @@ class BrokerLink:
         self._retry_s = RETRY_S_MIN
         self._retry_at = 0.0
         self._misc_at = 0.0
+        self._unacknowledged: deque[tuple[int, int]] = deque()  # position, and the packet's number
+        self.position = 0  # messages since the start, over all connections
         self.ready = False
 
     def connect(self, now_s: float) -> None:
@@ -97,7 +100,9 @@ class BrokerLink:
             clean_session=False,
             protocol=paho.MQTTv311,
             reconnect_on_failure=False,
+            manual_ack=True,
         )
+        self._unacknowledged.clear()
         client.suppress_exceptions = False
         client.connect_timeout = CONNECT_TIMEOUT_S
         # 0: unlimited. With a limit paho walks over all messages in flight at each acknowledgement.
@@ -159,6 +164,14 @@ class BrokerLink:
         if client is None or not self.ready or client.batch is None or client.batch.unsent > UNSENT_BYTES_MAX:
             return False
         return client.publish(topic, payload, qos).rc == paho.MQTT_ERR_SUCCESS
+
+    def acknowledge(self, position: int) -> None:
+        """Let the broker forget the messages up to there; those of earlier connections it brings again."""
+        waiting, client = self._unacknowledged, self._client
+        while waiting and waiting[0][0] <= position:
+            number = waiting.popleft()[1]
+            if client is not None:
+                client.ack(number, 1)
 
     def flush(self) -> None:
         """Send what is queued."""
@@ -225,6 +238,9 @@ class BrokerLink:
             self._drop(client)
 
     def _message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        self.position += 1
+        if message.qos:
+            self._unacknowledged.append((self.position, message.mid))
         try:
             topic = message.topic
         except UnicodeDecodeError:

@@ -68,11 +68,18 @@ class Pipeline:
         self._unanswered: deque[Batch] = deque()
         self._encoding: dict[int, tuple[Case, float]] = {}  # job -> its case, and how long we wait
         self._jobs = 0
+        self.handed = self.settled = 0  # batches given to the journal, and those it is done with
 
     @property
     def unsettled(self) -> int:
         """Batches that are not on the disk, and passages still being encoded or undecided."""
         return len(self._unwritten) + len(self._encoding) + len(self._tracks)
+
+    def take_rules(self, rules: DoorRules) -> None:
+        """Live by these times from the next message on."""
+        self._rules = rules
+        self._intake.take_rules(rules)
+        self._out.open_within_ms = rules.open_within_ms
 
     def take(self, messages: Iterable[tuple[str, bytes]]) -> None:
         """Work on all that has arrived (topic, payload)."""
@@ -238,6 +245,7 @@ class Pipeline:
         batch = self._batch
         if batch.entries:
             self._batch = Batch()
+            self.handed += 1
             batch.due_s = self._monotonic() + self._rules.answer_wait_s
             if self._journal.submit(batch):
                 self._unwritten.append(batch)
@@ -247,6 +255,7 @@ class Pipeline:
         self._out.flush()
 
     def _settle(self, batch: Batch) -> None:
+        self.settled += 1
         if not batch.answered:
             self._answer(batch)
         keys = [key for reply in batch.replies for key in reply.keys]

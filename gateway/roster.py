@@ -156,6 +156,10 @@ class EstateRoster:
         right = right_at(person, group, now_s) if shown.group == group else "none"
         return Finding(reading, person if reading == "match" else None, right), seed
 
+    def qr_of(self, person_id: str) -> str | None:
+        """What a person's QR codes are called."""
+        return next((qr_id for qr_id, held in self._qr.items() if held[0] == person_id), None)
+
     def find_pass(
         self, code: str, key: bytes | None, group: str, now_s: float, uses: Mapping[str, int]
     ) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ from gateway.panels.care import DeviceCare
 from gateway.panels.room import PanelRoom
 from gateway.photographs import Photographer
 from gateway.pipeline import Pipeline
+from gateway.policy import PolicyKeeper
 from gateway.recognition import GalleryKeeper
 from gateway.roster_store import RosterStore
 from gateway.snapshots import SnapshotKeeper
@@ -37,6 +39,7 @@ CLOCKS_NOTE, ALARMS_NOTE, FIRES_NOTE = "device-clocks", "device-alarms", "fires"
 TIME_NOTED_EVERY_S = 600.0
 FEW_MESSAGES = 32
 COMMIT_WAIT_S = 0.002
+ACKNOWLEDGE_S_MAX = 0.5
 STOP_S_MAX = 6.0  # to finish what was taken in; a photograph may take most of it
 
 log = structlog.get_logger()
@@ -65,6 +68,7 @@ class Parts:
     roster_store: RosterStore
     inspector: Inspector
     metrics: MetricsServer | None
+    policy: PolicyKeeper | None
 
 
 class Service:
@@ -75,6 +79,7 @@ class Service:
         self._stopping = self._failed = False
         self._due_s = float("inf")
         self._next_second_s = self._next_note_s = 0.0
+        self._unacknowledged: deque[tuple[int, int, float]] = deque()  # position, batches, at the latest
         self._kept_clocks = parts.devices.clocks()
         self._kept_alarms: list[Alarm] = parts.alarms.raised()
 
@@ -100,6 +105,11 @@ class Service:
     def stop(self) -> None:
         """End soon; what was taken in is finished first. May be called from anywhere, also by a signal."""
         self._parts.loop.post(self._begin_stop)
+
+    def reload(self) -> None:
+        """Read the policy anew within a second. May be called from anywhere, also by a signal."""
+        if self._parts.policy is not None:
+            self._parts.policy.ask()
 
     def health(self) -> Health:
         """What the gateway says of itself, asked from another thread.
@@ -136,6 +146,8 @@ class Service:
         parts.loop.turn(min(self._due_s, self._next_second_s, parts.broker.retry_at_s) - now_s)
         if arrived := parts.broker.take():
             parts.pipeline.take(arrived)
+            until_s = time.monotonic() + ACKNOWLEDGE_S_MAX
+            self._unacknowledged.append((parts.broker.position, parts.pipeline.handed, until_s))
         if 0 < len(arrived) <= FEW_MESSAGES and parts.journal.held_entries:
             # Few doors, and the disk is at work: their answers wait for it, so that the broker gets its
             # acknowledgements and the answers in one write, and what arrives meanwhile is one batch.
@@ -145,11 +157,27 @@ class Service:
     def _finish_turn(self) -> None:
         due_s = self._parts.pipeline.tick()
         self._due_s = due_s if due_s is not None else float("inf")
+        self._acknowledge()
         self._parts.broker.flush()
+
+    def _acknowledge(self) -> None:
+        """Tell the broker to forget what is on the disk, so that it brings the rest again after a kill.
+
+        Devices do not need that, they keep an event until its own confirmation; it spares them a wait.
+        A disk that takes nothing must not keep the broker from bringing more: then after a while anyway.
+        """
+        waiting, settled = self._unacknowledged, self._parts.pipeline.settled
+        position = 0
+        while waiting and (waiting[0][1] <= settled or waiting[0][2] <= time.monotonic()):
+            position = waiting.popleft()[0]
+        if position:
+            self._parts.broker.acknowledge(position)
 
     def _each_second(self, now_s: float) -> None:
         parts = self._parts
         parts.broker.tick(now_s)
+        if parts.policy is not None:
+            parts.policy.tick()
         parts.devices.find_silent(parts.clock.now_s())
         parts.care.tick(parts.clock.now_s())
         parts.orders.tick()

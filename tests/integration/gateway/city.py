@@ -75,6 +75,12 @@ class FakeCity:
                 raise TimeoutError(f"{len(self.records)} of {count} records after {seconds} s")
             return list(self.records)
 
+    def lose_records(self) -> None:
+        """As a database that was put back to an earlier day."""
+        with self._changed:
+            self.records.clear()
+            self._seen.clear()
+
     def wait_certificate(self, seconds: float = 15.0) -> dict[str, Any]:
         """The first certificate of an erasure."""
         with self._changed:

@@ -13,6 +13,7 @@ import requests
 from estate.embedded.authority import issue, make_authority
 from estate.embedded.broker import Broker, MosquittoBroker
 from estate.embedded.broker_users import BrokerUser
+from estate.processes import wait_until
 from tests.integration.gateway.city import FakeCity
 from tests.integration.gateway.conftest import CARD, ESTATE, PASSWORD, Gateway, users
 from tests.integration.gateway.doors import Door, close_all
@@ -104,6 +105,53 @@ def test_the_commands_answer_in_plain_words(gateway: Gateway, gate: Door, city: 
     assert "test-1/test-1-gate\tonline" in devices.stdout
     assert "granted\tforwarded" in journal.stdout
     assert CARD not in journal.stdout + status.stdout + gateway.log()
+
+
+def test_a_city_that_lost_records_is_sent_them_once_more(
+    gateway: Gateway, gate: Door, city: FakeCity
+) -> None:
+    events = [gate.card(CARD) for _ in range(5)]
+    city.wait_records(5)
+    gateway.wait(lambda health: health["buffer"]["rows"]["unforwarded"] == 0, "an empty buffer")
+    numbers = [int(line.split("\t")[0]) for line in gateway.command("journal", "list").stdout.splitlines()]
+    city.lose_records()
+    said = gateway.command("journal", "replay", "--after", str(numbers[2]))
+    assert (said.returncode, said.stdout[:1]) == (0, "2"), said.stderr
+    assert [record["events"][0] for record in city.wait_records(2)] == events[3:]
+    again = gateway.command("journal", "replay", "--since", "2020-01-01")
+    assert again.stdout.startswith("5 ")
+    city.wait_records(5)
+    assert sorted(record["events"][0] for record in city.records) == sorted(events)
+    gateway.wait(lambda _: "records_sent_again" in gateway.log(), "the report")
+    assert gateway.command("journal", "replay").returncode == 2
+
+
+def test_a_changed_policy_is_taken_up_a_wrong_one_is_not_and_no_message_is_lost(
+    gateway: Gateway, gate: Door, city: FakeCity
+) -> None:
+    file, events = gateway.folder / "gateway.toml", list[str]()
+    before = file.read_text()
+
+    def validity() -> int:
+        events.append(gate.card(CARD))
+        return int(gate.wait_answer(events[-1])["open_within_ms"])
+
+    assert validity() == 5_000
+    file.write_text(before + "[doors]\nopen_within_ms = 7000\n")
+    wait_until(lambda: validity() == 7_000, 20, "the new policy")
+    file.write_text(before + "[doors]\nopen_within_ms = 7\n")
+    gateway.wait(lambda health: any("open_within_ms" in one for one in health["alarms"]), "the refusal")
+    assert "open_within_ms" in gateway.command("status").stderr  # the file itself is wrong
+    assert validity() == 7_000
+    file.write_text(before.replace("workers = 0", "workers = 1"))
+    os.kill(gateway.pid, signal.SIGHUP)
+    gateway.wait(
+        lambda health: any("faces.workers" in one for one in health["alarms"]), "what needs a restart"
+    )
+    assert validity() == 5_000
+    for event in events:
+        gate.wait_recorded(event)
+    assert sorted(one["events"][0] for one in city.wait_records(len(events))) == sorted(events)
 
 
 def test_the_commands_say_so_when_no_gateway_runs(still_gateway: Gateway) -> None:

@@ -168,6 +168,8 @@ class Stage:
             self.rosters, self.clock.now_s, self.clock.city_now_s, self._command, self._keep_fires, self.fires
         )
         out = Outbox(driver, self._send, rules.open_within_ms, self.counters)
+        self.guesses = Guesses(GuessLimits(3, 8, 300))
+        self.finder = Finder(self.keys, self.faces, self.guesses, dict(self.disk.pass_uses), self._sound)
         self.pipeline = Pipeline(
             intake=Intake(
                 driver,
@@ -183,9 +185,7 @@ class Stage:
                 self.orders,
                 lambda: self.monotonic_s,
             ),
-            finder=Finder(
-                self.keys, self.faces, Guesses(GuessLimits(3, 8, 300)), dict(self.disk.pass_uses), self._sound
-            ),
+            finder=self.finder,
             tracks=tracks,
             open_door=lambda address, name: self._command(address, OpenDoor(name)),
             out=out,
@@ -199,6 +199,11 @@ class Stage:
             monotonic=lambda: self.monotonic_s,
         )
         self.orders.on_open = self.pipeline.open_by_order
+
+    def recall(self) -> None:
+        """After a restart, with the roster there again: what the records on the disk say of codes."""
+        for record in self.disk.records:
+            self.finder.recall(record, self.rosters[record.estate])
 
     # -- what happens -------------------------------------------------------------------------
 

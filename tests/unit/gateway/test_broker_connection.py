@@ -20,6 +20,7 @@ class Wire:
     """The broker's end, as bytes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.on_disk = True  # whatever was read, at once
         self.told: list[str] = []
         self.messages: list[tuple[str, bytes]] = []
         self.ours: socket.socket | None = None
@@ -47,6 +48,8 @@ class Wire:
         assert self._broker is not None
         self._broker.sendall(data)
         self.link.read()
+        if self.on_disk:
+            self.link.acknowledge(self.link.position)
         self.link.flush()
 
     def heard(self) -> bytes:
@@ -112,6 +115,29 @@ def test_many_packets_that_arrive_at_once_are_all_read_and_acknowledged_in_one_w
     assert wire.messages == [("estate/e/gate/event", b"x%d" % number) for number in range(1, 301)]
     acknowledged = wire.heard()
     assert acknowledged == b"".join(b"\x40\x02" + struct.pack("!H", number) for number in range(1, 301))
+
+
+def test_what_is_not_on_the_disk_stays_with_the_broker_and_comes_again_on_the_next_connection(
+    wire: Wire,
+) -> None:
+    wire.connect()
+    wire.heard()
+    wire.on_disk = False
+    wire.say(publish(1, b"a") + publish(2, b"b") + publish(3, b"c"))
+    assert wire.heard() == b""
+    wire.link.acknowledge(2)
+    wire.link.flush()
+    assert wire.heard() == b"\x40\x02\x00\x01\x40\x02\x00\x02"
+    wire.hang_up()
+    wire.connect()
+    wire.heard()
+    wire.say(publish(3, b"c"))
+    wire.link.acknowledge(3)  # of the connection before
+    wire.link.flush()
+    assert wire.heard() == b""
+    wire.link.acknowledge(4)
+    wire.link.flush()
+    assert wire.heard() == b"\x40\x02\x00\x03"
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])

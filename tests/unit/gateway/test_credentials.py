@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gateway.codes import qr_text
+from gateway.codes import GuessLimits, qr_text
 from gateway.drivers import Address
+from gateway.roster import Item
 from tests.unit.gateway.stage import ESTATE, KEY, RESIDENT, Stage, card, item
 
 PIN, DURESS_PIN, CODE = "482913", "771204", "50318842"
@@ -49,16 +50,20 @@ def visitor_pass(**more: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def stage() -> Stage:
-    stage = Stage()
+def given() -> list[Item]:
     credentials = ["card", "pin", "qr"]
-    stage.change(
+    return [
         item("door", "gate", {"group": "gate", "credentials": credentials}),
         item("door", "house", {"group": "house", "credentials": credentials}),
         item("person", RESIDENT, person()),
         item("pass", PASS, visitor_pass()),
-    )
+    ]
+
+
+@pytest.fixture
+def stage() -> Stage:
+    stage = Stage()
+    stage.change(*given())
     return stage
 
 
@@ -178,6 +183,42 @@ def test_a_seed_that_was_sealed_for_another_estate_is_none(stage: Stage) -> None
     stage.change(item("person", RESIDENT, person(qr={"id": "q1", "sealed": sealed_seed(bytes(31) + b"x")})))
     stage.event(qr("a", shown(stage)))
     assert stage.cause("a") == "qr_invalid"
+
+
+def test_a_code_that_has_opened_opens_nothing_after_a_kill(stage: Stage) -> None:
+    text, items = shown(stage), given()
+    stage.event(qr("a", text))
+    stage.restart()
+    stage.change(*items)
+    stage.recall()
+    stage.pass_by(1)
+    stage.event(qr("b", text))
+    assert (stage.cause("a"), stage.cause("b")) == ("granted", "code_used")
+    stage.pass_by(90)
+    stage.event(qr("c", shown(stage)))
+    assert stage.cause("c") == "granted"
+
+
+def test_a_kill_gives_nobody_new_guesses(stage: Stage) -> None:
+    for number in range(3):
+        stage.event(pin(f"w{number}", f"00000{number}"))
+    stage.restart()
+    stage.change(*given())
+    stage.recall()
+    stage.pass_by(1)
+    stage.event(pin("right"))
+    assert stage.cause("right") == "too_many_attempts"
+
+
+def test_other_limits_count_the_guesses_so_far(stage: Stage) -> None:
+    for number in range(2):
+        stage.event(pin(f"w{number}", f"00000{number}"))
+    stage.guesses.take_limits(GuessLimits(2, 8, 300))
+    stage.event(pin("right"))
+    assert stage.cause("right") == "too_many_attempts"
+    stage.guesses.take_limits(GuessLimits(5, 8, 300))
+    stage.event(pin("again"))
+    assert stage.cause("again") == "granted"
 
 
 def test_a_pass_opens_as_often_as_it_may_over_a_kill(stage: Stage) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.backend_client import BackendAwayError, BackendRefusedError, Receipt, Refusal, RosterPage
 from gateway.forwarder import Forwarder
-from gateway.journal_store import Forwarded, Waiting
+from gateway.journal_store import AskedReplay, Forwarded, Waiting
 from gateway.roster import Item
 from gateway.uplink import Link, RosterFeed
 from tests.unit.gateway.stage import item
@@ -235,6 +235,29 @@ def test_however_many_are_parked_each_has_its_turn(monkeypatch: pytest.MonkeyPat
         office.now_s += 601.0
         office.forwarder.retry_parked()
     assert office.backend.bodies == [["r1", "r2"], ["r3", "r4"], ["r5"], ["r1", "r2"]]
+
+
+def test_what_is_asked_for_is_sent_once_more_and_nothing_that_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.forwarder.BATCH", 2)
+    office = Office({}, {}, {}, {}, {})
+    while office.forwarder.step():
+        pass
+    office.backend.committed.clear()
+    office.journal.marks.clear()
+    done: list[bool] = []
+    office.forwarder.on_replayed = lambda: done.append(True)
+    office.backend.judge = lambda record: "unknown_door" if record["record_id"] == "r4" else None
+    office.forwarder.replay(AskedReplay(after=1))
+    office.forwarder.send_again()
+    assert office.backend.committed == ["r2", "r3", "r5"]
+    assert [mark.parked for mark in office.journal.marks] == [(), ((4, "unknown_door"),)]
+    office.journal.parked_seqs = [4]
+    office.forwarder.replay(AskedReplay(only_refused=True))
+    office.backend.judge = lambda _record: None
+    office.forwarder.send_again()
+    assert office.journal.marks[-1] == Forwarded(5, accepted_after_all=(4,))
+    office.forwarder.send_again()
+    assert done == [True, True]
 
 
 def test_the_pause_after_failures_grows_and_ends_when_somebody_gets_through() -> None:
