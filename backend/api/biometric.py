@@ -19,7 +19,8 @@ from backend.retention.tables import refused_payload
 from backend.services import services
 
 # Where evidence is handed in: signed consents, photographs of damage that a deposit pays for, papers in a
-# dispute. Their files are looked at by their own rules, and only staff of that desk get so far.
+# dispute. Their files are looked at by their own rules, and only staff of that desk get so far; what is
+# written beside a file is looked through as everywhere.
 EVIDENCE_ENDPOINTS = frozenset({"evidence.add", "money.ask_deduction", "money.answer"})
 # Held by their own rules: schemas without a place for it; a provider's signature, over its own QR pictures.
 OTHER_RULES = frozenset({"gateways", "payments"})
@@ -55,7 +56,7 @@ def install(app: Flask) -> None:
     def refuse() -> None:
         if request.method in {"GET", "HEAD", "OPTIONS"} or request.blueprint in OTHER_RULES:
             return
-        if request.endpoint not in EVIDENCE_ENDPOINTS and (kind := _found()):
+        if kind := _written() if request.endpoint in EVIDENCE_ENDPOINTS else _found():
             count_refusal(request.endpoint or "unknown", kind)
             raise BiometricPayloadError
 
@@ -98,7 +99,12 @@ def _found() -> str | None:
             stream.seek(0)
             if kind := is_biometric(start):
                 return kind
-        return is_biometric("\n".join(request.form.values()).encode())
+        return _written()
     if request.mimetype == "application/x-www-form-urlencoded":
-        return is_biometric("\n".join(request.form.values()).encode())
+        return _written()
     return is_biometric(request.get_data(cache=True)[:LOOKED_AT_BYTES_MAX])
+
+
+def _written() -> str | None:
+    """What a form's fields hold, its files left out."""
+    return is_biometric("\n".join(request.form.values()).encode())

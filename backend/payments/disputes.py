@@ -75,18 +75,20 @@ def apply_dispute(connection: Connection, provider: str, told: DisputeStatus, no
 
 
 def place_of_dispute(connection: Connection, dispute_id: UUID) -> tuple[str, UUID]:
-    """The estate and the household of a dispute.
+    """The estate and the household of a dispute that can still be answered.
 
     Raises:
-        DisputeUnknownError
+        DisputeUnknownError, DisputeClosedError
     """
     row = connection.execute(
-        select(dispute.c.estate_id, payment.c.household_id)
+        select(dispute.c.estate_id, payment.c.household_id, dispute.c.state)
         .join(payment, payment.c.payment_id == dispute.c.payment_id)
         .where(dispute.c.dispute_id == dispute_id)
     ).one_or_none()
     if row is None:
         raise DisputeUnknownError
+    if row.state != DisputeState.OPEN.value:
+        raise DisputeClosedError
     return row.estate_id, row.household_id
 
 

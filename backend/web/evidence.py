@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
@@ -39,10 +40,10 @@ ENDINGS = {"application/pdf": "pdf", "image/jpeg": "jpg", "image/png": "png"}
 blueprint = Blueprint("evidence", __name__, url_prefix="/evidence")
 
 
-@blueprint.before_request
-def let_files_be_large() -> None:
-    """A scan may be larger than a form."""
-    if request.endpoint == "evidence.add":
+@blueprint.url_value_preprocessor
+def let_files_be_large(endpoint: str | None, _values: dict[str, Any] | None) -> None:
+    """A scan may be larger than a form; said before anything reads the request."""
+    if endpoint == "evidence.add":
         request.max_content_length = BYTES_MAX + FORM_BYTES
 
 

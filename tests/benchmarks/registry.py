@@ -33,13 +33,14 @@ from backend.registry.facts import OPEN_DOORS
 from backend.registry.keys import MasterKey
 from backend.registry.rights import set_card_blocked
 from backend.registry.roster import publish_persons
-from backend.settings import BackendSettings, DatabaseSettings, NoticeSettings, SecretSettings
+from backend.settings import BackendSettings, DatabaseSettings, SecretSettings
 from estate.embedded.postgres import EmbeddedPostgres
 from gateway.backend_client import BackendClient
 from gateway.roster import EstateRoster, Item
 from gateway.roster_store import RosterStore
 from gateway.uplink import Link, RosterFeed
 from tests.benchmarks.figures import Figure, figure, percentile
+from tests.integration.conftest import NOTICE
 from tests.wsgi import served
 
 PEOPLE = int(os.environ.get("ESTATE_BENCH_PEOPLE", "10000"))
@@ -60,16 +61,6 @@ name_en = "Gate"
 group = "gate"
 credentials = ["card"]
 """
-NOTICE = NoticeSettings(
-    version=1,
-    handler="基准",
-    contact="0750-0000000",
-    purpose_text="开门",
-    method="模板存本地",
-    retention="搬离即删",
-    effect="不同意也能刷卡进出",
-    rights="可随时撤回",
-)
 SEED = text("""
 WITH people AS (
     INSERT INTO person (person_id, estate_id, ref, name, born_on, created_at)

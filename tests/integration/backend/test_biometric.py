@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import random
+import re
 import struct
 from typing import Any
 
@@ -81,6 +82,20 @@ def test_every_endpoint_refuses_images_and_vectors_and_nothing_of_them_is_kept(
     assert counted == len(addresses) * len(payloads())
     out, err = capfd.readouterr()
     assert known().found_in((caplog.text + out + err).encode()) == []
+    assert faces_in_database(database.superuser_url) == []
+
+
+@pytest.mark.parametrize("written", [base64.b64encode(IMAGE).decode(), IMAGE.hex(), json.dumps(VECTOR)])
+def test_beside_a_file_of_evidence_nothing_may_be_written_either(
+    app: Flask, town: Town, client: FlaskClient, database: Database, written: str
+) -> None:
+    addresses = {rule.endpoint: rule.rule for rule in app.url_map.iter_rules()}
+    for endpoint in EVIDENCE_ENDPOINTS:
+        path = re.sub(r"<[^>]*>", "00000000-0000-4000-8000-000000000001", addresses[endpoint])
+        data = {"reason": written, "file": (io.BytesIO(b"%PDF-1.7"), "scan.pdf")}
+        answer = client.post(path, data=data, headers={"Accept": "application/json"})
+        assert (answer.status_code, answer.json["error"]["code"]) == (422, "biometric")
+    assert town.value("SELECT sum(times) FROM refused_payload") == len(EVIDENCE_ENDPOINTS)
     assert faces_in_database(database.superuser_url) == []
 
 

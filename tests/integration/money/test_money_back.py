@@ -36,7 +36,7 @@ from backend.registry.keys import MasterKey
 from backend.rent.corrections import charge_once
 from backend.rent.rules import LineKind
 from backend.rent.settings import RentSettings
-from backend.retention.evidence import add_evidence
+from backend.retention.evidence import Kind, add_evidence
 from simulators.stripe import disputes as bank
 from simulators.stripe.faults import Fault
 
@@ -266,7 +266,13 @@ def test_a_dispute_is_answered_and_the_books_follow_its_outcome(
     assert desk.office.statement(home).total_owed_fen == 0
     with pytest.raises(RefundTooMuchError), desk.office.engine.begin() as connection:
         refunds.propose_refund(connection, providers, row.payment_id, 1, "错缴", two[0], desk.clock())
-    disputes.answer(desk.office.engine, providers, dispute_id, evidence, two[0], desk.clock())
+    with desk.office.engine.begin() as connection:
+        assert disputes.place_of_dispute(connection, dispute_id) == ("pengjiang-1", home.household_id)
+    paper = evidence_of(desk, two[0], "dispute")
+    disputes.answer(desk.office.engine, providers, dispute_id, evidence, two[0], desk.clock(), paper)
+    assert desk.office.row("dispute", dispute_id=dispute_id).evidence_id == paper
+    with pytest.raises(DisputeClosedError), desk.office.engine.begin() as connection:
+        disputes.place_of_dispute(connection, dispute_id)
     with pytest.raises(DisputeClosedError):
         disputes.answer(desk.office.engine, providers, dispute_id, evidence, two[0], desk.clock())
     desk.clock.forward(700)
@@ -312,10 +318,10 @@ def deposit_paid(desk: Desk, home: Home, providers: Providers, clerk: Principal)
     )
 
 
-def evidence_of(desk: Desk, clerk: Principal) -> UUID:
+def evidence_of(desk: Desk, clerk: Principal, kind: Kind = "damage") -> UUID:
     with desk.office.engine.begin() as connection:
         return add_evidence(
-            connection, MasterKey(bytes(32)), "pengjiang-1", "damage", None, b"\xff\xd8\xff a door panel",
+            connection, MasterKey(bytes(32)), "pengjiang-1", kind, None, b"\xff\xd8\xff a door panel",
             actor=clerk, now=desk.clock(),
         )  # fmt: skip
 
