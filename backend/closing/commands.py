@@ -15,9 +15,12 @@ from backend.closing import fava_server, pack, verify_pack
 from backend.closing.programs import bean_check
 from backend.closing.records import Month
 from backend.closing.service import close_month, estate_of, open_points
+from backend.closing.take_over_commands import takeover
 from backend.identity.accounts import principal_by_login
 from backend.ledger.commands import ledger
 from backend.rent.rules import read_month
+
+ledger.add_command(takeover)
 
 
 @ledger.command()

@@ -1,4 +1,4 @@
-"""Tables of closed months and of the take-over. Their guards stand in the migrations `0007_*.sql`."""
+"""Tables of closed months. Their guards stand in the migrations `0007_*.sql`."""
 
 from sqlalchemy import (
     ARRAY,

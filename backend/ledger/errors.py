@@ -160,6 +160,20 @@ class NotApprovedError(ExplainedError):
         )
 
 
+class AboveWhatStandsError(ExplainedError):
+    """Money would leave an account above what stands in it."""
+
+    code = "above_what_stands"
+
+    def __init__(self, account_code: str, missing_fen: int) -> None:
+        self.account_code, self.missing_fen = account_code, missing_fen
+        super().__init__(
+            f"科目 {account_code} 余额不足，还差 {yuan(missing_fen)} 元，未入账。请核对金额，或先登记到账。",
+            f"Account {account_code} lacks {yuan(missing_fen)} yuan for this; nothing was posted. Check the "
+            "amount, or record first what has arrived.",
+        )
+
+
 class BookUnknownError(ExplainedError):
     """No book of that name."""
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select, text
 
 from backend.ledger import statements
 from backend.ledger.errors import (
+    AboveWhatStandsError,
     EntryConflictError,
     EntryUnknownError,
     NotApprovedError,
@@ -98,7 +99,9 @@ def post(connection: Connection, entries: Sequence[NewEntry]) -> list[PostedEntr
         UnbalancedEntryError, PostingSideError, EntryTooShortError: an entry is no entry.
         EntryConflictError: an event is posted already, with other figures.
         PeriodLockedError: an effective date lies in a locked month.
-        NotApprovedError: an entry that needs two people (manual, write-off, waiver) and is not approved.
+        NotApprovedError: an entry that needs two people (manual, write-off, waiver, opening) and has not got
+            them.
+        AboveWhatStandsError: money would leave above what stands in its account.
         psycopg.Error: PostgreSQL refuses (no such book or account), or is away; not wrapped by SQLAlchemy.
     """
     for entry in entries:
@@ -221,6 +224,9 @@ def _explained(error: psycopg.Error, entries: Sequence[NewEntry]) -> Exception:
             return PeriodLockedError(entries[0].book_id, "、".join(days[:3]))
         case "journal_entry_is_approved":
             return NotApprovedError(entries[0].event)
+        case "journal_entry_within_what_stands":
+            code, _, fen = (error.diag.message_detail or "").partition(" ")
+            return AboveWhatStandsError(code, int(fen or 0))
         case _:
             return error
 

@@ -133,11 +133,10 @@ def propose_refund(
 
 def way_back(providers: Providers, paid: Row[Any], now: datetime) -> str:
     """Who gives the money of a payment back: its own provider, or the bank."""
-    method = Method(paid.channel)
     provider = providers.by_name.get(paid.provider)
-    if method not in ONLINE or provider is None:
+    if paid.channel not in ONLINE or provider is None:
         return BANK
-    window = provider.refund_window(method)
+    window = provider.refund_window(Method(paid.channel))
     return BANK if window is not None and now - paid.paid_at > window else str(paid.provider)
 
 

@@ -272,6 +272,8 @@ _COUNTS: Mapping[str, Callable[[DayState, Row[Any]], DayState]] = {
         FROM journal_entry AS entry JOIN posting USING (entry_id)
         WHERE posting.account_code = :code AND entry.effective_on >= :from_on AND entry.effective_on < :to_on
           AND (CAST(:book_id AS text) IS NULL OR entry.book_id = :book_id)
+          -- Taken over, not moved.
+          AND entry.event_kind <> 'opening_balance'
         GROUP BY entry.entry_id
     ) AS moved GROUP BY book_id, day
     """: _add_entries,

@@ -60,6 +60,8 @@ _GROUP = (
 _OPEN_ENTRIES = f"""{_ENTRY}
     WHERE entry.effective_on >= :from_on AND entry.effective_on < :to_on
       AND entry.book_id = ANY(:books) AND posting.account_code = :code
+      -- A balance that was taken over moved nothing: the statement begins with it.
+      AND entry.event_kind <> 'opening_balance'
       AND stands.entry_id IS NULL {{more}} {_BACKED_OUT} {_GROUP}"""
 _CASE_ENTRIES = f"""{_ENTRY}
     JOIN reconciliation_case AS open ON open.case_id = stands.case_id AND open.closed_at IS NULL

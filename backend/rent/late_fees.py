@@ -23,12 +23,14 @@ class Overdue:
     Attributes:
         rent_fen: what was due, after corrections.
         paid: day and amount of each payment towards it.
+        since_on: the first day whose fee is ours; None for all of them. What ran up before was taken over.
     """
 
     month: date
     due_on: date
     rent_fen: int
     paid: Sequence[tuple[date, int]]
+    since_on: date | None = None
 
 
 def late_fee_lines(
@@ -39,14 +41,14 @@ def late_fee_lines(
     for one in overdue:
         fen = fee_until(one, end, rule) - fee_until(one, start, rule)
         if fen > 0:
-            begin = max(start, first_late_day(one.due_on, rule))
+            begin = max(start, _begin(one, rule))
             lines.append(ChargeLine(LineKind.LATE_FEE, begin, end, fen, 0, f"{one.month:%Y年%m月}租金滞纳金"))
     return tuple(lines)
 
 
 def fee_until(one: Overdue, day: date, rule: LateFeeRule) -> int:
     """The whole late fee of a month's rent for the days before `day`; never above the cap."""
-    begin = first_late_day(one.due_on, rule)
+    begin = _begin(one, rule)
     if day <= begin or one.rent_fen <= 0:
         return 0
     # A payment ends the fee from its own day on.
@@ -63,3 +65,7 @@ def fee_until(one: Overdue, day: date, rule: LateFeeRule) -> int:
 def first_late_day(due_on: date, rule: LateFeeRule) -> date:
     """The first day that costs something."""
     return due_on + timedelta(days=rule.grace_days + 1)
+
+
+def _begin(one: Overdue, rule: LateFeeRule) -> date:
+    return max(first_late_day(one.due_on, rule), one.since_on or date.min)

@@ -14,7 +14,7 @@ from backend.registry.rules import local_day
 from backend.rent.allocation import Due, dues_of
 from backend.rent.assessment import month_before
 from backend.rent.late_fees import Overdue
-from backend.rent.tables import payment, payment_allocation, rent_charge, rent_charge_line
+from backend.rent.tables import payment, payment_allocation, rent_charge, rent_charge_line, take_over
 
 
 def overdue_of(connection: Connection, tenancy_ids: Iterable[UUID], month: date) -> dict[UUID, list[Overdue]]:
@@ -37,7 +37,7 @@ def overdue_of(connection: Connection, tenancy_ids: Iterable[UUID], month: date)
         if whole - taken > 0:
             less[row.tenancy_id, row.month] = less.get((row.tenancy_id, row.month), 0) - taken
             found.setdefault(row.tenancy_id, []).append(
-                Overdue(row.month, row.due_on, whole - taken, paid.get(row.charge_id, ()))
+                Overdue(row.month, row.due_on, whole - taken, paid.get(row.charge_id, ()), row.since_on)
             )
     return found
 
@@ -52,8 +52,10 @@ def _unpaid(connection: Connection, tenancy_ids: Iterable[UUID], month: date) ->
         )
         .scalar_subquery()
     )
+    # What ran up on arrears before their take-over is a charge of its own, from the old system.
     return connection.execute(
-        select(rent_charge)
+        select(rent_charge, take_over.c.month.label("since_on"))
+        .outerjoin(take_over, take_over.c.estate_id == rent_charge.c.estate_id)
         .where(
             among(rent_charge.c.tenancy_id, tenancy_ids),
             rent_charge.c.due_on < month,

@@ -8,6 +8,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     Sequence,
     SmallInteger,
     Table,
@@ -19,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from backend.db import MOMENT, metadata
+from backend.ledger.tables import XID8
 
 receipt_serial = Sequence("receipt_serial", metadata=metadata)
 
@@ -162,4 +164,39 @@ fiscal_receipt = Table(
     Column("reason_zh", Text),
     Column("issued_at", MOMENT, nullable=False),
     Index("fiscal_receipt_payment_id_idx", "payment_id"),
+)
+
+# The take-over itself is `closing`'s; charging has to know which months the old system charged.
+take_over_file = Table(
+    "take_over_file",
+    metadata,
+    Column("file_id", Uuid, primary_key=True),
+    Column("estate_id", Text, ForeignKey("estate.estate_id"), nullable=False),
+    Column("month", Date, nullable=False),
+    Column("name_zh", Text, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("principal_id", Uuid, ForeignKey("principal.principal_id"), nullable=False),
+    Column("kept_at", MOMENT, nullable=False),
+    UniqueConstraint("estate_id", "month", "sha256"),
+)
+
+take_over = Table(
+    "take_over",
+    metadata,
+    Column("estate_id", Text, ForeignKey("estate.estate_id"), primary_key=True),
+    Column("file_id", Uuid, ForeignKey("take_over_file.file_id"), nullable=False, unique=True),
+    Column("month", Date, nullable=False),
+    Column("proposal_id", Uuid, ForeignKey("approval_use.proposal_id"), nullable=False, unique=True),
+    Column("posted_at", MOMENT, nullable=False),
+    Column("posted_xid", XID8, nullable=False, server_default=text("pg_current_xact_id()")),
+)
+
+recovery = Table(
+    "recovery",
+    metadata,
+    Column("charge_id", Uuid, ForeignKey("rent_charge.charge_id"), primary_key=True),
+    Column("proposal_id", Uuid, ForeignKey("rent_charge.proposal_id"), nullable=False),
+    Column("recovered_at", MOMENT, nullable=False),
+    Index("recovery_proposal_id_idx", "proposal_id"),
 )

@@ -17,7 +17,7 @@ from backend.rent.overdue import overdue_of
 from backend.rent.pricing import Agreed, Area, PriceBook, Tariff, Tier
 from backend.rent.pricing_tables import meter, meter_reading, relief_tier, tariff, unit_area
 from backend.rent.rules import ChargeLine, LineKind, TermKind, next_month
-from backend.rent.tables import rent_charge, rent_charge_line, rent_term
+from backend.rent.tables import rent_charge, rent_charge_line, rent_term, take_over
 from backend.rent.utilities import Meter, Reading
 
 
@@ -176,11 +176,14 @@ def _to_be_charged(estates: Sequence[str], month: date) -> Any:
         )
         .scalar_subquery()
     )
+    charged_before = select(take_over.c.estate_id).where(take_over.c.month > month)
     return select(tenancy).where(
         estate_id == any_(literal(list(estates), ARRAY(Text))),
         tenancy.c.from_on < next_month(month),
         or_(tenancy.c.to_on.is_(None), tenancy.c.to_on > month),
         charged.is_(None),
+        # The old system charged the months before a take-over.
+        estate_id.not_in(charged_before),
     )
 
 

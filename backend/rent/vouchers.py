@@ -24,6 +24,7 @@ CHANNELS_ZH = {
     "card": "银行卡",
     "cash": "现金",
     "bank_transfer": "银行转账",
+    "take_over": "期初接管",
 }
 _SUBSIDIES = frozenset({LineKind.SUBSIDY, LineKind.SUBSIDY_CARRIED})
 

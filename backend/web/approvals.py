@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select
 from backend.approvals import service as approvals
 from backend.approvals.errors import NoRightError
 from backend.approvals.service import STATES_ZH, Proposal
+from backend.closing import take_over
 from backend.errors import ExplainedError
 from backend.identity.principal import Principal, Role
 from backend.identity.tables import principal as principal_table
@@ -26,6 +27,7 @@ ROLES: tuple[Role, ...] = ("finance", "operator", "admin")
 # What is carried out with the approval itself, in the same transaction; everything else has a page or a job.
 ACTS: Mapping[str, Callable[[Connection, UUID, Principal, datetime], object]] = {
     manual.KIND: manual.post_agreed,
+    take_over.KIND: take_over.post_agreed,
 }
 
 blueprint = Blueprint("approvals", __name__, url_prefix="/approvals")

@@ -9,32 +9,25 @@ from tests.integration.closing.year import YEAR, Year
 
 def take_over(year: Year) -> None:
     """The first day: arrears, deposits, prepaid rent and money of the old system."""
-    on = date(YEAR, 1, 1)
-    for old in (date(YEAR - 1, 11, 1), date(YEAR - 1, 12, 1)):
-        house = year.houses[0]
-        house.owed["rent"] += 50_000
-        year._charge_row(house, old, on, 50_000)
-        year.post("opening_arrears", f"{house.tenancy_id}:{old:%Y-%m}", on, {"rent": 50_000}, house)
-    owed_fen = 0
-    for house in year.houses:
-        parts = {"deposit": 100_000, "prepaid": 20_000 if house.number == 1 else 0}
+    on, house, owed_fen = date(YEAR, 1, 1), year.houses[0], 0
+    months = (date(YEAR - 1, 11, 1), date(YEAR - 1, 12, 1))
+    entries = [
+        year.entry("opening_arrears", f"{house.tenancy_id}:{old:%Y-%m}", on, {"rent": 50_000}, house)
+        for old in months
+    ]
+    for one in year.houses:
+        parts = {"deposit": 100_000, "prepaid": 20_000 if one.number == 1 else 0}
         owed_fen += sum(parts.values())
-        year.post(
-            "opening_balance",
-            f"old:{house.number + 1}",
-            on,
-            {**parts, "owed": sum(parts.values())},
-            house,
-        )
+        amounts = {**parts, "owed": sum(parts.values())}
+        entries.append(year.entry("opening_balance", f"old:{one.number + 1}", on, amounts, one))
     money = {"bank": owed_fen + 300_000}
     year.collected["rent"] += 300_000
-    year.post(
-        "opening_balance",
-        "old:0",
-        on,
-        {**money, "money": sum(money.values()), "owed": 300_000, "rent_unremitted": 300_000},
-        outside=money,
-    )
+    amounts = {**money, "money": sum(money.values()), "owed": 300_000, "rent_unremitted": 300_000}
+    entries.append(year.entry("opening_balance", "old:0", on, amounts))
+    year.take_over(on, entries, money)
+    for old in months:
+        house.owed["rent"] += 50_000
+        year._charge_row(house, old, on, 50_000, revision=1)
 
 
 def play(year: Year, month: int) -> None:
@@ -261,6 +254,7 @@ def _deposit_returned(year: Year, on: date) -> None:
         "deposit_returned", "order-10", on, {"amount": 93_000}, year.houses[2], outside={"bank": -93_000}
     )
     year.post("manual", str(year.agreed("manual_entry", on, "entry:1")), on, {})
+    year.cash_fen -= 100
 
 
 def _paid_out(year: Year, on: date) -> None:

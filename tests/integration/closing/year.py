@@ -26,7 +26,7 @@ from backend.ledger.books import open_books
 from backend.ledger.rules import Dimensions, Line, NewEntry
 from backend.reconciliation import tables as said
 from backend.registry import tables as registry
-from backend.rent.tables import rent_charge
+from backend.rent.tables import rent_charge, take_over, take_over_file
 from tests.unit.money.voucher_page import CHANNEL, documented, holders
 
 YEAR = 2026
@@ -275,6 +275,34 @@ class Year:
             approvals.use(connection, asked.proposal_id, kind, at)
         return asked.proposal_id
 
+    def take_over(self, on: date, entries: list[NewEntry], outside: dict[str, int]) -> None:
+        """The opening entries, in the one transaction in which they may be posted."""
+        body, at, file_id = b"drill", datetime.combine(on, NOON), self.new_id()
+        payload: dict[str, object] = {"sha256": sha256(body).hexdigest(), "month": f"{on:%Y-%m}"}
+        proposal_id = self.agreed("take_over", on, "take_over", payload)
+        with self.engine.begin() as connection:
+            connection.execute(
+                insert(take_over_file).values(
+                    file_id=file_id,
+                    estate_id=ESTATE,
+                    month=on,
+                    name_zh="演练",
+                    sha256=sha256(body).digest(),
+                    body=body,
+                    principal_id=self.people[0].principal_id,
+                    kept_at=at,
+                )
+            )
+            connection.execute(
+                insert(take_over).values(
+                    estate_id=ESTATE, file_id=file_id, month=on, proposal_id=proposal_id, posted_at=at
+                )
+            )
+            posted = service.post(connection, entries)
+        for one, entry in zip(posted, entries, strict=True):
+            self._note(one.entry_id, entry, None)
+        self._move(on, outside)
+
     def charge(self, house: House, month: date, on: date, lines: dict[str, int]) -> None:
         """A charge with its row, so that what is left of it can be aged."""
         sign = {"relief": -1, "subsidy": -1}
@@ -284,7 +312,7 @@ class Year:
         self._charge_row(house, month, on, sum(sign.get(word, 1) * fen for word, fen in lines.items()))
         self.post("rent_charge", f"{house.tenancy_id}:{month:%Y-%m}:0", on, lines, house)
 
-    def _charge_row(self, house: House, month: date, on: date, fen: int) -> None:
+    def _charge_row(self, house: House, month: date, on: date, fen: int, revision: int = 0) -> None:
         with self.engine.begin() as connection:
             connection.execute(
                 insert(rent_charge).values(
@@ -294,7 +322,7 @@ class Year:
                     tenancy_id=house.tenancy_id,
                     unit_id=house.unit_id,
                     month=month,
-                    revision=0,
+                    revision=revision,
                     due_on=month.replace(day=20),
                     amount_fen=fen,
                     charged_at=datetime.combine(on, NOON),
