@@ -11,30 +11,11 @@ from backend.cli import Tool, pass_tool
 from backend.closing.take_over import estate_of_book, propose_take_over, try_out
 from backend.closing.take_over_errors import TakeOverFaultsError
 from backend.closing.take_over_file import pattern
-from backend.closing.take_over_rules import Plan
+from backend.closing.take_over_rules import FIGURES, Plan
 from backend.documents.workbook import write_workbook
 from backend.identity.accounts import principal_by_login
 from backend.ledger.errors import yuan
 from backend.rent.rules import read_month
-
-FIGURES_ZH = {
-    "arrears_fen": "欠费 arrears",
-    "prepaid_fen": "预收 prepaid",
-    "deposits_fen": "押金 deposits",
-    "bank_fen": "银行存款 bank",
-    "cash_fen": "库存现金 cash",
-    "stripe_fen": "Stripe 在途",
-    "wechat_fen": "微信支付在途 WeChat Pay",
-    "alipay_fen": "支付宝在途 Alipay",
-    "rent_unremitted_fen": "待缴租金 rent to remit",
-    "late_fee_unremitted_fen": "待缴滞纳金 late fees to remit",
-    "damage_unremitted_fen": "待缴损坏赔偿 damage to remit",
-    "property_fee_unpaid_fen": "待付物业费 property fee to hand on",
-    "utilities_unpaid_fen": "待付水电费 utilities to hand on",
-    "arrears_charges": "欠费笔数 charges",
-    "prepaid_households": "预收户数 households",
-    "deposits": "押金笔数 deposits held",
-}
 
 
 @click.command("takeover")
@@ -95,4 +76,4 @@ def takeover(
 
 def _tell(plan: Plan) -> None:
     for word, figure in plan.figures.items():
-        click.echo(f"{FIGURES_ZH[word]}  {yuan(figure) if word.endswith('_fen') else figure}")
+        click.echo(f"{' '.join(FIGURES[word])}  {yuan(figure) if word.endswith('_fen') else figure}")

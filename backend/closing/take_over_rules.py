@@ -24,6 +24,26 @@ from backend.closing.take_over_file import (
 from backend.ledger.errors import yuan
 from backend.rent.rules import LineKind, next_month
 
+# What two people read and approve: the name of each figure of a plan.
+FIGURES: Mapping[str, tuple[str, str]] = {
+    "arrears_fen": ("欠费合计", "Arrears"),
+    "arrears_charges": ("欠费（户·月）", "Charges in arrears"),
+    "prepaid_fen": ("预收租金合计", "Prepaid rent"),
+    "prepaid_households": ("预收户数", "Households with prepaid rent"),
+    "deposits_fen": ("在押押金合计", "Deposits held"),
+    "deposits": ("押金笔数", "Number of deposits"),
+    "bank_fen": ("银行存款", "Bank"),
+    "cash_fen": ("库存现金", "Cash"),
+    "stripe_fen": ("Stripe 在途", "With Stripe"),
+    "wechat_fen": ("微信支付在途", "With WeChat Pay"),
+    "alipay_fen": ("支付宝在途", "With Alipay"),
+    "rent_unremitted_fen": ("待缴租金", "Rent to remit"),
+    "late_fee_unremitted_fen": ("待缴滞纳金", "Late fees to remit"),
+    "damage_unremitted_fen": ("待缴损坏赔偿", "Damage to remit"),
+    "property_fee_unpaid_fen": ("待付物业费", "Property fee to hand on"),
+    "utilities_unpaid_fen": ("待付水电费", "Utilities to hand on"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class HomeFact:

@@ -30,6 +30,7 @@ def register(app: Flask) -> None:
         rent_runs,
         report_pages,
         session,
+        take_over,
         tenant,
     )
 
@@ -41,6 +42,7 @@ def register(app: Flask) -> None:
         tenant,
         finance,
         rent_runs,
+        take_over,
         approvals,
         reconciliation,
         report_pages,

@@ -14,6 +14,7 @@ from backend.approvals import service as approvals
 from backend.approvals.errors import NoRightError
 from backend.approvals.service import STATES_ZH, Proposal
 from backend.closing import take_over
+from backend.closing.take_over_rules import FIGURES
 from backend.errors import ExplainedError
 from backend.identity.principal import Principal, Role
 from backend.identity.tables import principal as principal_table
@@ -101,6 +102,7 @@ def _page(proposal_id: UUID, refused: ExplainedError | None) -> str:
             mine=mine,
             refused=refused,
             states=STATES_ZH,
+            labels=FIGURES if asked.kind == take_over.KIND else {},
             names=_names(connection, [asked]),
             estates_zh=_estates(connection),
         )
