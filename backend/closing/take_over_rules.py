@@ -11,8 +11,10 @@ from uuid import UUID
 from backend.closing.take_over_file import (
     ARREARS,
     BANK_TOTAL,
+    COUNTED,
     DEPOSITS,
     HELD_TOTAL,
+    MONEY,
     OWED_TOTAL,
     PREPAID,
     STATED,
@@ -147,7 +149,11 @@ def plan_of(
 
 
 def check_totals(old: OldBooks) -> list[Fault]:
-    """The old system's own totals against the rows, and the money against whose it is, to the fen."""
+    """The old system's own totals against the rows, and the money against whose it is, to the fen.
+
+    A sheet of which a row cannot be read is not added up: that row is what has to be put right first.
+    """
+    unread = {fault.sheet for fault in old.faults}
     faults = [
         Fault(TOTALS, 0, word, "缺少这一项合计", "this total is missing")
         for word in STATED
@@ -162,6 +168,8 @@ def check_totals(old: OldBooks) -> list[Fault]:
         BANK_TOTAL: (None, old.money.get("bank", 0)),
     }
     for word, stated in old.totals.items():
+        if (word if word in COUNTED else MONEY) in unread:
+            continue
         count, fen = counted[word]
         if count is not None and stated.count != count:
             faults.append(
@@ -176,10 +184,10 @@ def check_totals(old: OldBooks) -> list[Fault]:
         if stated.fen != fen:
             faults.append(_differs(stated.row, word, stated.fen, fen))
     whose = counted[PREPAID][1] + counted[DEPOSITS][1] + old.owed_fen
-    if old.held_fen != whose:
+    if old.held_fen != whose and not unread & {PREPAID, DEPOSITS, MONEY}:
         faults.append(
             Fault(
-                "资金",
+                MONEY,
                 0,
                 "",
                 f"资金 {yuan(old.held_fen)} 元，预收、押金和待缴待付合计 {yuan(whose)} 元，两边不等",

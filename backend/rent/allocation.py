@@ -36,6 +36,16 @@ DUE_OF: Mapping[LineKind, Due] = {
     LineKind.DAMAGE: Due.DAMAGE,
 }
 
+# The line that stands for a due as a whole.
+LINE_OF: Mapping[Due, LineKind] = {
+    Due.RENT: LineKind.RENT,
+    Due.LATE_FEE: LineKind.LATE_FEE,
+    Due.PROPERTY_FEE: LineKind.PROPERTY_FEE,
+    Due.UTILITIES: LineKind.WATER,
+    Due.DEPOSIT: LineKind.DEPOSIT,
+    Due.DAMAGE: LineKind.DAMAGE,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class OpenCharge:

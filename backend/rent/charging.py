@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, select, text
 
 from backend.db.arrays import array_text
 from backend.ledger import books, service
@@ -20,6 +20,7 @@ from backend.ledger.rules import Dimensions, NewEntry
 from backend.ledger.vouchers import Occasion
 from backend.rent import vouchers
 from backend.rent.rules import ChargeLine
+from backend.rent.tables import rent_charge
 
 _INSERT_CHARGES = text("""
     INSERT INTO rent_charge (charge_id, household_id, tenancy_id, unit_id, month, revision, due_on,
@@ -115,6 +116,16 @@ def make_charges(
             entries = _own_entries(estate_id, occasion, entries)
         service.post(connection, entries(books.chart_of(connection, occasion.now), made))
     return made
+
+
+def next_revision(connection: Connection, tenancy_id: UUID, month: date) -> int:
+    """The number of the next charge of the month that is not the run's; under the account's lock."""
+    last = connection.execute(
+        select(func.max(rent_charge.c.revision)).where(
+            rent_charge.c.tenancy_id == tenancy_id, rent_charge.c.month == month
+        )
+    ).scalar_one()
+    return 1 if last is None else last + 1
 
 
 def _columns(rows: Iterable[tuple[Any, ...]]) -> dict[str, str]:

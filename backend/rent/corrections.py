@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, select, update
 
 from backend.identity.principal import Principal
 from backend.identity.service import check_role
@@ -16,7 +16,7 @@ from backend.registry.rules import local_day
 from backend.rent import vouchers
 from backend.rent.allocation import DUE_OF
 from backend.rent.assessment import Tenancy, assess, differences
-from backend.rent.charging import NewCharge, make_charges
+from backend.rent.charging import NewCharge, make_charges, next_revision
 from backend.rent.errors import (
     AmountNotPositiveError,
     DatesReversedError,
@@ -205,16 +205,6 @@ def _make(
     if made:
         use_prepaid(connection, [tenancy.household_id], actor=ACTOR, principal_id=principal_id, now=now)
     return made
-
-
-def next_revision(connection: Connection, tenancy_id: UUID, month: date) -> int:
-    """The number of the next charge of the month that is not the run's; under the account's lock."""
-    last = connection.execute(
-        select(func.max(rent_charge.c.revision)).where(
-            rent_charge.c.tenancy_id == tenancy_id, rent_charge.c.month == month
-        )
-    ).scalar_one()
-    return 1 if last is None else last + 1
 
 
 def _tenancy(connection: Connection, tenancy_id: UUID) -> tuple[str, Tenancy]:

@@ -22,27 +22,17 @@ from backend.ledger.chart import Chart
 from backend.ledger.rules import Dimensions, NewEntry
 from backend.ledger.vouchers import Occasion, write_off_entry
 from backend.registry.rules import local_day
-from backend.rent.allocation import Due, OpenCharge
-from backend.rent.charging import NewCharge, make_charges
-from backend.rent.corrections import next_revision
+from backend.rent.allocation import LINE_OF, Due, OpenCharge
+from backend.rent.charging import NewCharge, make_charges, next_revision
 from backend.rent.errors import AmountNotPositiveError, ChargeUnknownError, LetOffTooMuchError
 from backend.rent.receipts import lock_accounts
-from backend.rent.rules import ChargeLine, LineKind, next_month
+from backend.rent.rules import ChargeLine, next_month
 from backend.rent.statement import open_charges
 from backend.rent.tables import rent_charge
 from backend.rent.vouchers import waiver_entry
 
 Kind = Literal["waiver", "write_off"]
 NAMES_ZH: dict[str, str] = {"waiver": "减免", "write_off": "坏账核销"}
-# The line that stands for a due as a whole.
-_LINE_OF = {
-    Due.RENT: LineKind.RENT,
-    Due.LATE_FEE: LineKind.LATE_FEE,
-    Due.PROPERTY_FEE: LineKind.PROPERTY_FEE,
-    Due.UTILITIES: LineKind.WATER,
-    Due.DEPOSIT: LineKind.DEPOSIT,
-    Due.DAMAGE: LineKind.DAMAGE,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +93,7 @@ def let_off(connection: Connection, proposal_id: UUID, kind: Kind, now: datetime
     _check(connection, row, what.due, what.amount_fen)
     label = f"{NAMES_ZH[kind]}：{agreed.reason}"[:200]
     line = ChargeLine(
-        _LINE_OF[what.due], row.month, next_month(row.month), -what.amount_fen, 0, label, corrects=True
+        LINE_OF[what.due], row.month, next_month(row.month), -what.amount_fen, 0, label, corrects=True
     )
     charge = NewCharge(
         uuid4(),

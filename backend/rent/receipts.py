@@ -17,6 +17,7 @@ from backend.registry.rules import local_day
 from backend.rent import vouchers
 from backend.rent.allocation import Due, OpenCharge, Part, allocate
 from backend.rent.errors import AmountNotPositiveError
+from backend.rent.recoveries import GivenUp, after, bring_back, given_up, share_out
 from backend.rent.statement import open_charges, prepaid_payments
 from backend.rent.tables import payment, payment_allocation
 
@@ -63,6 +64,8 @@ def take_payments(
     connection: Connection, given: Sequence[NewPayment], *, actor: str, now: datetime
 ) -> list[PaymentTaken]:
     """Book payments: the chosen charges first, then the oldest; what is over becomes prepaid rent.
+
+    Before it does, it brings back what was written off of the household.
 
     The households' accounts are locked until the transaction ends, so that two payments do not pay the same
     charge. The unique indexes on the provider's reference and on the business event decide what was taken
@@ -111,7 +114,9 @@ def _book(
     chart = books.chart_of(connection, now)
     book_ids = {one: books.book_of(connection, one, now) for one in {g.estate_id for g in given}}
     first_open = {book_id: periods.open_from(connection, book_id) for book_id in book_ids.values()}
-    charges = open_charges(connection, list({one.household_id for one in given}))
+    households = list({one.household_id for one in given})
+    charges = open_charges(connection, households)
+    written_off = _by_household(given_up(connection, households=households))
     serials = connection.execute(_SERIALS, {"many": len(given)}).scalars().all()
     entries: list[NewEntry] = []
     kept: list[tuple[UUID, Part]] = []
@@ -124,10 +129,16 @@ def _book(
         book_id = book_ids[one.estate_id]
         # What is told of after its month was locked counts for the first open day; it is dated as paid.
         counts_on = max(paid_on, first_open[book_id] or paid_on)
+        occasion = Occasion(book_id, now, counts_on, actor, None)
+        if prepaid_fen and (off := written_off.get(one.household_id)):
+            shares = share_out(prepaid_fen, off)
+            parts += tuple(bring_back(connection, shares, number, occasion))
+            prepaid_fen -= sum(fen for _, fen in shares)
+            written_off[one.household_id] = after(off, shares)
         entries.append(
             vouchers.receipt_entry(
                 chart,
-                Occasion(book_id, now, counts_on, actor, None),
+                occasion,
                 f"{one.provider}:{one.provider_ref}",
                 one.provider,
                 number,
@@ -148,6 +159,13 @@ def _book(
         _reference(one): PaymentTaken(row["payment_id"], row["receipt_number"], is_new=True)  # type: ignore[arg-type]
         for one, row in zip(given, rows, strict=True)
     }
+
+
+def _by_household(given: Sequence[GivenUp]) -> dict[UUID, list[GivenUp]]:
+    found: dict[UUID, list[GivenUp]] = {}
+    for one in given:
+        found.setdefault(one.household_id, []).append(one)
+    return found
 
 
 _SERIALS = text("SELECT nextval('receipt_serial') FROM generate_series(1, :many)")

@@ -32,6 +32,7 @@ def register(app: Flask) -> None:
         session,
         take_over,
         tenant,
+        write_offs,
     )
 
     frame.install(app)
@@ -43,6 +44,7 @@ def register(app: Flask) -> None:
         finance,
         rent_runs,
         take_over,
+        write_offs,
         approvals,
         reconciliation,
         report_pages,

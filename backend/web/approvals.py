@@ -22,6 +22,7 @@ from backend.identity.web import required_principal, requires
 from backend.ledger import manual
 from backend.registry.estates import estates
 from backend.services import services
+from backend.web import write_offs
 
 ROLES: tuple[Role, ...] = ("finance", "operator", "admin")
 
@@ -29,6 +30,7 @@ ROLES: tuple[Role, ...] = ("finance", "operator", "admin")
 ACTS: Mapping[str, Callable[[Connection, UUID, Principal, datetime], object]] = {
     manual.KIND: manual.post_agreed,
     take_over.KIND: take_over.post_agreed,
+    write_offs.KIND: write_offs.carry_out,
 }
 
 blueprint = Blueprint("approvals", __name__, url_prefix="/approvals")

@@ -22,6 +22,7 @@ from backend.payments.errors import SlipUnknownError
 from backend.payments.port import Method
 from backend.payments.providers import current_providers
 from backend.registry import tables as registry
+from backend.rent.recoveries import given_up
 from backend.rent.service import household_statement
 from backend.services import services
 from backend.web import words
@@ -139,12 +140,14 @@ def _household(household_id: UUID, refused: ExplainedError | None) -> str:
             now,
         )
         statement = household_statement(connection, household_id)
+        written_off = given_up(connection, households=[household_id])
         home = _homes(connection, registry.tenancy.c.household_id == household_id)
     return render_template(
         "counter_household.html",
         household_id=household_id,
         statement=statement,
         charges=charges_of(statement, words.today(now)),
+        written_off_fen=sum(one.left_fen for one in written_off),
         home=home[0] if home else None,
         today=words.today(now),
         sent=request.form,

@@ -20,10 +20,10 @@ def ask(town: Town) -> None:
         payload = {"amount_fen": 123_456}
         propose(
             connection,
-            "write_off",
+            "refund",
             NORTH,
             "charge:1",
-            "核销 302 室 2024 年欠租",
+            "退还 302 室 2024 年多收",
             payload,
             "查找无着",
             clerk,
@@ -38,7 +38,7 @@ def test_another_person_reads_and_approves(town: Town, windows: Windows, width: 
     page.goto("/approvals")
     expect(page.get_by_role("heading", name="等您审批")).to_contain_text("（1）")
     assert overflow_px(page) == 0
-    page.get_by_role("link", name="核销 302 室").click()
+    page.get_by_role("link", name="退还 302 室").click()
     page.locator("summary").click()
     expect(page.get_by_text("¥1,234.56")).to_be_visible()
     assert overflow_px(page) == 0
@@ -51,7 +51,7 @@ def test_whoever_asked_can_only_take_it_back(town: Town, windows: Windows) -> No
     ask(town)
     page = windows.as_("zhang", PHONE)
     page.goto("/approvals")
-    page.get_by_role("link", name="核销 302 室").click()
+    page.get_by_role("link", name="退还 302 室").click()
     expect(page.get_by_text("申请人自己不能同意")).to_be_visible()
     page.get_by_role("button", name="撤回申请").click()
     expect(page.locator("[data-state=withdrawn]")).to_be_visible()

@@ -41,7 +41,7 @@ def staff(engine: Engine, office: Office) -> dict[str, Principal]:
 def asked(engine: Engine, staff: dict[str, Principal]) -> Proposal:
     with engine.begin() as connection:
         return propose(
-            connection, "write_off", ESTATE, "charge:1", "核销 302 室 2024 年欠租", {"amount_fen": 123_456},
+            connection, "refund", ESTATE, "charge:1", "退还 302 室 2024 年多收", {"amount_fen": 123_456},
             "多年查找无着", staff["clerk"], datetime.now(UTC),
         )  # fmt: skip
 
@@ -79,7 +79,7 @@ def test_another_person_reads_it_in_plain_words_and_approves(
 ) -> None:
     chief = as_person("chief")
     listed = chief.get("/approvals").text
-    assert "核销 302 室 2024 年欠租" in listed
+    assert "退还 302 室 2024 年多收" in listed
     assert "等您审批" in listed
     page = chief.get(f"/approvals/{asked.proposal_id}").text
     assert "1,234.56" in page
