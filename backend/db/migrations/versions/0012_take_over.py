@@ -5,7 +5,7 @@ from importlib import resources
 from backend.db import guards
 
 revision = "0012"
-down_revision = "0010"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
