@@ -26,7 +26,7 @@ from backend.db.migrate import bootstrap, migrate
 from backend.ledger import service
 from backend.ledger.books import open_books
 from backend.ledger.rules import Line, NewEntry
-from backend.ledger.sealing import Sealer
+from backend.ledger.sealing import LOOK_EVERY_S, Sealer
 from backend.registry.tables import estate
 from estate.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks.figures import Figure, figure
@@ -229,7 +229,7 @@ def _wait_sealed(connection: psycopg.Connection[tuple[object, ...]], started_s: 
             first_s, waiting = now_s, oldest
         elif oldest is not None:
             longest_s = max(longest_s, now_s - first_s)
-        time.sleep(0.05)
+        time.sleep(LOOK_EVERY_S / 2)  # looking is work for the same two cores
     raise TimeoutError("the sealer does not keep up")
 
 

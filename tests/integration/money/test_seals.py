@@ -181,6 +181,23 @@ def test_two_sealers_and_four_writers_make_one_chain(
         assert check_chain(connection, BOOK) == check_chain(connection, OTHER) == []
 
 
+def test_a_full_set_that_was_all_there_was_is_not_looked_through_again(
+    engine: Engine, office: Office
+) -> None:
+    post_some(engine, *[entry(f"full-{number}") for number in range(6)])
+    seal = text("SELECT seal_pending(3)")
+    unseen = text(
+        "SELECT count(*) FROM journal_entry, seal_progress WHERE posted_xid >= pg_snapshot_xmin(seen)"
+    )
+    with engine.begin() as connection:
+        assert [connection.scalar(seal) for _ in range(2)] == [3, 3]
+    with engine.begin() as connection:
+        assert connection.scalar(unseen) == 6
+        assert connection.scalar(seal) == 0
+    with engine.begin() as connection:
+        assert connection.scalar(unseen) == 0
+
+
 def test_a_sealer_waits_for_a_database_that_is_away(
     engine: Engine, database: Database, office: Office
 ) -> None:
