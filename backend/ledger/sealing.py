@@ -1,6 +1,6 @@
 """Seals: numbers and hashes for entries, shortly after their commit.
 
-PostgreSQL does the sealing (`seal_pending` in `0012_sealing.sql`), set by set; here is who calls it and when.
+PostgreSQL does the sealing (`seal_pending` in `0014_sealing.sql`), set by set; here is who calls it and when.
 A notification at each commit would make all commits of the database wait for each other, so the sealer looks
 by itself, several times a second: a look at nothing costs 0.2 ms.
 """

@@ -4,8 +4,8 @@ from importlib import resources
 
 from backend.db import guards
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
@@ -13,7 +13,7 @@ ADD = "SELECT, INSERT"
 
 
 def upgrade() -> None:
-    path = resources.files("backend.db.migrations") / "sql" / "0012_take_over.sql"
+    path = resources.files("backend.db.migrations") / "sql" / "0013_take_over.sql"
     guards.run(path.read_text(encoding="utf-8"))
     for table in ("take_over_file", "take_over", "recovery"):
         guards.run(guards.append_only(table))
@@ -31,4 +31,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     # Going back is restoring the backup: opening entries are in the books, and what they came from is evidence.
-    raise RuntimeError("0012 holds taken-over books; restore a backup instead")
+    raise RuntimeError("0013 holds taken-over books; restore a backup instead")
