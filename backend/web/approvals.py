@@ -33,6 +33,15 @@ ACTS: Mapping[str, Callable[[Connection, UUID, Principal, datetime], object]] = 
     write_offs.KIND: write_offs.carry_out,
 }
 
+# What a take-over's record is called on the page; its totals are what the second person agrees to.
+TAKE_OVER_LABELS = {
+    "file": ("文件", "File"),
+    "month": ("从哪个月起由本系统计租", "First month charged here"),
+    "sha256": ("文件指纹", "The file's SHA-256"),
+    "due_day": ("未填到期日的按每月几日", "Due day where the file has none"),
+    **FIGURES,
+}
+
 blueprint = Blueprint("approvals", __name__, url_prefix="/approvals")
 
 
@@ -104,7 +113,7 @@ def _page(proposal_id: UUID, refused: ExplainedError | None) -> str:
             mine=mine,
             refused=refused,
             states=STATES_ZH,
-            labels=FIGURES if asked.kind == take_over.KIND else {},
+            labels=TAKE_OVER_LABELS if asked.kind == take_over.KIND else {},
             names=_names(connection, [asked]),
             estates_zh=_estates(connection),
         )

@@ -51,7 +51,6 @@ MENU = (
     MenuEntry("reports.index", ("finance", "supervisor"), "报表", "Reports, with Excel and CSV"),
     MenuEntry("arrears.index", ("finance", "supervisor"), "欠费提醒", "Who is behind"),
     MenuEntry("write_offs.index", ("finance", "supervisor"), "坏账核销", "Write-offs and what came back"),
-    MenuEntry("take_over.index", ("finance",), "期初接管", "Taking over an estate's old books"),
     MenuEntry("my_data.index", ("tenant",), "人脸与我的信息", "My face and my data"),
     MenuEntry("operator.doors", ("operator", "admin"), "门口现况", "Live doors"),
     MenuEntry("door_orders.index", ("operator",), "开门和封闭", "Open, lock, release"),

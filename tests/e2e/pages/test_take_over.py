@@ -41,7 +41,8 @@ def test_a_file_is_checked_put_right_proposed_and_posted_by_another(
         money={"待缴租金": 250_000},
     )
     page = windows.as_("zhang", width)
-    page.goto("/finance/take-over")
+    page.goto("/finance/today")
+    page.get_by_role("link", name=re.compile("期初接管")).click()
     with page.expect_download() as download:
         page.get_by_role("link", name=re.compile("下载样板")).click()
     assert download.value.path().read_bytes().startswith(ZIP)
