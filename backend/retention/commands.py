@@ -18,6 +18,7 @@ from backend.registry.consents import publish_notice
 from backend.registry.facts import PURPOSES
 from backend.registry.keys import MasterKey
 from backend.retention.bases import record_basis
+from backend.retention.evidence import LOOK_PURPOSES
 from backend.retention.holds import live_holds, place_hold, release_hold
 from backend.retention.obligations import count_faces, filing_pack
 from backend.retention.person_file import person_file
@@ -168,15 +169,18 @@ def filing_pack_command(tool: Tool, file: Path, login: str) -> None:
 @click.command("person-file")
 @click.argument("person_id", type=click.UUID)
 @click.argument("file", type=NEW_FILE)
+@click.option("--purpose", required=True, type=click.Choice(LOOK_PURPOSES), help="用途  |  what for")
 @AS
 @pass_tool
-def person_file_command(tool: Tool, person_id: UUID, file: Path, login: str) -> None:
+def person_file_command(tool: Tool, person_id: UUID, file: Path, purpose: str, login: str) -> None:
     """导出本系统保存的某人全部信息（zip）  |  write everything that is held of a person."""
     master_key, now = MasterKey.from_file(tool.settings.secrets.master_key_file), datetime.now(UTC)
     with tool.transaction() as connection:
         actor = principal_by_login(connection, login, now)
         fonts = Path(tool.settings.documents.font_folder)
-        held = person_file(connection, master_key, person_id, actor=actor, now=now, font_folder=fonts)
+        held = person_file(
+            connection, master_key, person_id, actor=actor, now=now, purpose=purpose, font_folder=fonts
+        )
         file.write_bytes(held)
     click.echo(f"已写入 {file}  |  written to {file}", err=True)
 

@@ -20,11 +20,13 @@ from backend.registry.errors import UnknownThingError
 from backend.registry.keys import MasterKey
 from backend.registry.rights import REGISTRARS
 from backend.registry.tables import person
-from backend.retention.evidence import open_sealed
+from backend.retention.errors import PurposeNeededError
+from backend.retention.evidence import LOOK_PURPOSES, open_sealed
 from backend.retention.person_page import person_page, person_pdf
 from backend.retention.person_rows import everything_held
 from backend.retention.tables import evidence
 
+BY_THE_PERSON = "self"
 SUFFIXES = {"application/pdf": "pdf", "image/jpeg": "jpg", "image/png": "png"}
 
 
@@ -35,19 +37,24 @@ def person_file(
     *,
     actor: Principal,
     now: datetime,
+    purpose: str = BY_THE_PERSON,
     font_folder: Path = FONT_FOLDER,
 ) -> bytes:
-    """A zip with `person.json`, `.html` and `.pdf` and the evidence; made for the person or by a registrar.
+    """A zip with `person.json`, `.html` and `.pdf` and the evidence; for the person, or by a registrar.
 
+    Args:
+        purpose: one of LOOK_PURPOSES, from anybody but the person.
     Raises:
-        UnknownThingError, NotAllowedError, FontMissingError.
+        UnknownThingError, NotAllowedError, PurposeNeededError, FontMissingError.
     """
     estate_id = connection.scalar(select(person.c.estate_id).where(person.c.person_id == person_id))
     if estate_id is None:
         raise UnknownThingError("person", person_id)
     if actor.person_id != person_id:
         check_role(actor, "export_person", estate_id, *REGISTRARS)
-    audit(connection, actor, "export_person", "done", "person", str(person_id), estate_id, "", now)
+        if purpose not in LOOK_PURPOSES:
+            raise PurposeNeededError
+    audit(connection, actor, "export_person", "done", "person", str(person_id), estate_id, purpose, now)
     held = everything_held(connection, person_id)
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -244,7 +244,11 @@ def test_a_person_gets_everything_that_is_held_and_no_secret(town: Town) -> None
             c, town.master_key, "east", "consent", person_id, PNG, actor=town.admin, now=NOW
         )
     )
-    body = town.change(lambda c: person_file(c, town.master_key, person_id, actor=town.admin, now=NOW))
+    with pytest.raises(PurposeNeededError):
+        town.change(lambda c: person_file(c, town.master_key, person_id, actor=town.admin, now=NOW))
+    body = town.change(
+        lambda c: person_file(c, town.master_key, person_id, actor=town.admin, now=NOW, purpose="proof")
+    )
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
         held = json.loads(archive.read("person.json"))
         page = archive.read("person.html").decode()
@@ -288,7 +292,9 @@ def test_nothing_of_another_person_is_in_a_persons_file(town: Town) -> None:
     files = {}
     for ref in ("chen", "li", "kid"):
         body = town.change(
-            lambda c, ref=ref: person_file(c, town.master_key, ids[ref], actor=town.admin, now=NOW)
+            lambda c, ref=ref: person_file(
+                c, town.master_key, ids[ref], actor=town.admin, now=NOW, purpose="person_request"
+            )
         )
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             files[ref] = archive.read("person.json").decode() + archive.read("person.html").decode()

@@ -98,9 +98,11 @@ def test_people_are_counted_and_the_pack_is_written(shell: Shell, town: Town, tm
 
 def test_a_persons_file_is_written_and_the_look_is_audited(shell: Shell, town: Town, tmp_path: Path) -> None:
     person_id = str(town.resident())
-    shell.ok("person-file", person_id, str(tmp_path / "person.zip"), "--as", "root")
+    written = str(tmp_path / "person.zip")
+    shell.ok("person-file", person_id, written, "--purpose", "person_request", "--as", "root")
     assert zipfile.ZipFile(io.BytesIO((tmp_path / "person.zip").read_bytes())).testzip() is None
-    assert town.value("SELECT count(*) FROM audit_record WHERE action = 'export_person'") == 1
+    looks = town.rows("SELECT reason FROM audit_record WHERE action = 'export_person'")
+    assert [tuple(one) for one in looks] == [("person_request",)]
 
 
 def test_a_notice_is_published_once_and_a_basis_recorded(shell: Shell, town: Town, folder: Path) -> None:
@@ -141,8 +143,10 @@ WRONG: tuple[tuple[tuple[str, ...], str], ...] = (
     (("retention", "release", NOBODY, "--as", "root"), "no hold"),
     (("filing", "pack", "/nowhere/pack.zip", "--as", "root"), "/nowhere/pack.zip"),
     (("filing", "pack", "NEW", "--as", "ghost"), "no login ghost"),
-    (("person-file", NOBODY, "NEW", "--as", "root"), "no person"),
-    (("person-file", "chen", "NEW", "--as", "root"), "'chen' is not a valid UUID"),
+    (("person-file", NOBODY, "NEW", "--as", "root"), "Missing option '--purpose'"),
+    (("person-file", NOBODY, "NEW", "--purpose", "gossip", "--as", "root"), "'gossip' is not one of"),
+    (("person-file", NOBODY, "NEW", "--purpose", "proof", "--as", "root"), "no person"),
+    (("person-file", "chen", "NEW", "--purpose", "proof", "--as", "root"), "'chen' is not a valid UUID"),
     (("notice", "advertising", "x.toml", "--as", "root"), "'advertising' is not one of"),
     (("notice", "occupancy_care", "missing.toml", "--as", "root"), "does not exist"),
     (("basis", "nowhere", "occupancy_care", "--basis", "x", "--from", "2026-01-01", "--as", "root"),
