@@ -1,6 +1,7 @@
 """The walls of docs/architecture.md, held by the imports themselves."""
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -97,3 +98,18 @@ def test_a_foreign_package_with_one_home_is_imported_only_there(package: str) ->
         if any(name.split(".")[0] == package for name in imported_by(path))
     }
     assert all(user.startswith(ONE_HOME[package]) for user in users), users
+
+
+def test_the_migrations_stand_in_one_line() -> None:
+    found: dict[str, str] = {}
+    for path in sorted((ROOT / "backend/db/migrations/versions").glob("0*.py")):
+        text = path.read_text("utf-8")
+        revision = re.search(r'^revision = "(\d+)"$', text, re.MULTILINE)
+        before = re.search(r'^down_revision = (?:"(\d+)"|None)$', text, re.MULTILINE)
+        assert revision is not None, path
+        assert before is not None, path
+        assert path.name.startswith(f"{revision[1]}_"), path
+        assert revision[1] not in found, f"{path.name}: another migration has this number"
+        found[revision[1]] = before[1] or ""
+    numbers = sorted(found)
+    assert [found[number] for number in numbers] == ["", *numbers[:-1]]
