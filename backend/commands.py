@@ -15,7 +15,6 @@ from backend.identity.commands import gateway, principal
 from backend.jobs.commands import work
 from backend.payments.commands import notices
 from backend.registry.commands import export_command, import_command, load_estates_command
-from backend.rent.commands import charge
 from backend.retention.commands import COMMANDS as RETENTION
 from estate.logs import configure_logs
 
@@ -54,7 +53,6 @@ for command in (
     principal,
     gateway,
     work,
-    charge,
     notices,
     *RETENTION,
 ):

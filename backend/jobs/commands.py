@@ -19,6 +19,7 @@ from backend.messaging.service import NOTIFY_CHANNEL as MESSAGES
 from backend.messaging.service import work_messages
 from backend.payments.autopay import run_autopay
 from backend.payments.deposits import remind
+from backend.payments.missed import MissedNotices
 from backend.payments.money_sweeper import sweep_money_back
 from backend.payments.notices import CHANNEL
 from backend.payments.port import Provider
@@ -77,6 +78,7 @@ def run_worker(settings: BackendSettings) -> None:
     rules, url_of_pages = settings.payment_rules, settings.serve.public_url
     jobs.append(Job("autopay", lambda now: run_autopay(engine, providers, now, rules, url_of_pages)))
     jobs.append(Job("deposits", lambda now: _remind_deposits(engine, now, rules)))
+    jobs.append(Job("missed_notices", MissedNotices(engine, providers)))
     jobs.append(Job("money_back", lambda now: sweep_money_back(engine, providers, now)))
     jobs.append(
         Job(

@@ -46,6 +46,10 @@ CLAIM_AT_ONCE = 100
 LEASE = timedelta(seconds=120)
 TRIES_MAX = 5
 RETRY_MAX = timedelta(minutes=5)
+# A refund or a dispute may be heard of before its payment, or before what makes room for it: the sweeper has
+# asked for every checkout long before this has passed.
+WAIT_FOR_OTHERS = timedelta(hours=8)
+MAY_FOLLOW = frozenset({"unknown_payment", "unknown_refund", "more_than_is_left"})
 
 log = structlog.get_logger()
 
@@ -286,16 +290,23 @@ def _book_money_back(desk: _Desk, row: Row[Any], notice: Notice) -> None:
         refund = desk.provider.refund_status(notice.refund.provider_ref)
         with desk.engine.begin() as connection:
             outcome = apply_refund(connection, desk.provider.name, refund, desk.now)
-            _write(connection, row.notice_id, _end_of_word(outcome, notice.what), desk.now)
+            _end_money_back(connection, desk, row, outcome, notice.what)
     elif notice.dispute is not None and isinstance(desk.provider, DisputeDesk):
         dispute = desk.provider.dispute_status(notice.dispute.provider_ref)
         with desk.engine.begin() as connection:
             outcome = apply_dispute(connection, desk.provider.name, dispute, desk.now)
-            _write(connection, row.notice_id, _end_of_word(outcome, notice.what), desk.now)
+            _end_money_back(connection, desk, row, outcome, notice.what)
 
 
-def _end_of_word(outcome: NotOurs | Noted, what: str) -> _End:
-    return _End("parked", f"{outcome.reason}: {what}") if isinstance(outcome, NotOurs) else _End("settled")
+def _end_money_back(
+    connection: Connection, desk: _Desk, row: Row[Any], outcome: NotOurs | Noted, what: str
+) -> None:
+    if not isinstance(outcome, NotOurs):
+        _write(connection, row.notice_id, _End("settled"), desk.now)
+    elif outcome.reason in MAY_FOLLOW and desk.now - row.received_at < WAIT_FOR_OTHERS:
+        _postpone(connection, desk, row, outcome.reason)
+    else:
+        _write(connection, row.notice_id, _End("parked", f"{outcome.reason}: {what}"), desk.now)
 
 
 def _end_of(outcome: Outcome, what: str) -> _End:
@@ -322,16 +333,20 @@ def _failed(desk: _Desk, row: Row[Any], error: Exception) -> None:
 
 def _later(desk: _Desk, row: Row[Any], reason: str) -> None:
     """Try again when it has waited a quarter as long again, and do not count this try."""
+    with desk.engine.begin() as connection:
+        _postpone(connection, desk, row, reason)
+
+
+def _postpone(connection: Connection, desk: _Desk, row: Row[Any], reason: str) -> None:
     wait = min(max((desk.now - row.received_at) / 4, timedelta(seconds=1)), RETRY_MAX)
     log.warning("notice_postponed", notice_id=row.notice_id, reason=reason, wait_s=wait.total_seconds())
-    with desk.engine.begin() as connection:
-        _move(
-            connection,
-            row.notice_id,
-            next_try_at=desk.now + wait,
-            attempts=row.attempts - 1,
-            reason=reason,
-        )
+    _move(
+        connection,
+        row.notice_id,
+        next_try_at=desk.now + wait,
+        attempts=row.attempts - 1,
+        reason=reason,
+    )
 
 
 def _finish(desk: _Desk, row: Row[Any], end: _End) -> None:

@@ -6,7 +6,7 @@ the provider's later word and no matter of a checkout.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -208,6 +208,14 @@ class DisputeDesk(Protocol):
 
     def accept_dispute(self, provider_ref: str, idempotency_key: str) -> DisputeStatus:
         """Say that the payer is right; raises as `Provider.refund`."""
+
+
+@runtime_checkable
+class NoticeLog(Protocol):
+    """A provider that keeps the notices it has sent and tells them again."""
+
+    def notices_since(self, since: datetime) -> Iterable[tuple[str, bytes]]:
+        """Event id and body of every notice of refunds and disputes since then; raises as `status`."""
 
 
 @runtime_checkable

@@ -26,6 +26,8 @@ from backend.payments.port import (
 )
 from backend.payments.stripe_events import (
     API_VERSION,
+    DISPUTE_EVENTS,
+    REFUND_EVENTS,
     Dispute,
     Refund,
     Session,
@@ -214,6 +216,18 @@ class StripeProvider:
     def settlements(self, since: datetime, until: datetime) -> Sequence[SettlementLine]:
         """The account's balance transactions, each with the payout that it is part of; see the port."""
         return _asked(lambda: lines_between(self._client, since, until))
+
+    def notices_since(self, since: datetime) -> Iterable[tuple[str, bytes]]:
+        """Stripe's events of refunds and disputes, which it keeps for 30 days; see `NoticeLog`."""
+
+        def listed() -> list[tuple[str, bytes]]:
+            found = self._client.v1.events.list(
+                {"types": sorted(REFUND_EVENTS | DISPUTE_EVENTS), "created": {"gte": int(since.timestamp())},
+                 "limit": 100}
+            )  # fmt: skip
+            return [(one.id, msgspec.json.encode(one.to_dict())) for one in found.auto_paging_iter()]
+
+        return _asked(listed)
 
     def parse_notice(self, raw: bytes, headers: Mapping[str, str], now: datetime) -> Notice:
         """Verify Stripe's signature and its time, and read the event; see the port."""

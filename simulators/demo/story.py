@@ -102,7 +102,11 @@ class Story:
     def the_rent(self) -> None:
         """A month is charged, a tenant pays it on the phone, the books show it."""
         step = self.report.step
-        step("计收一个月的租金  |  a month's rent is charged", "12 charged", self.charge_a_month)
+        step(
+            "财务申请计收一个月的租金，另一人同意  |  a month's rent: proposed by one, approved by another",
+            "12 charged",
+            self.charge_a_month,
+        )
         step(
             f"{LI.name}登录手机页面，看到应交金额  |  the tenant logs in and sees what is owed",
             "owed: all that is charged and not paid",
@@ -128,8 +132,17 @@ class Story:
         """The first month that is not charged yet: the demo may be played again on the same data."""
         charged_until = self.value("SELECT max(month) FROM rent_charge")
         month = date.today() if charged_until is None else charged_until + timedelta(days=31)  # noqa: DTZ011
-        result = self.stack.run_json("backend", "charge", "--month", f"{month:%Y-%m}")
-        return f"{result['charged']} charged"
+        clerk, second = self.logged_in("finance"), self.logged_in("admin")
+        clerk.open(f"{self.stack.pages_url}/finance/runs?month={month:%Y-%m}")
+        clerk.submit({}, action="/finance/runs")
+        second.open(clerk.url)
+        second.submit({}, action="/decision", press=("verdict", "approve"))
+
+        def charged() -> str:
+            done = re.search(r'data-done="yes".*?(\d+) / \d+ 户', second.open(clerk.url), re.DOTALL)
+            return f"{done[1]} charged" if done else "not charged yet"
+
+        return wait_for(charged, "12 charged", SETTLED_WITHIN_S)
 
     def log_in_and_see(self) -> str:
         """Through the login form, to the page with the total."""
@@ -185,10 +198,7 @@ class Story:
 
     def in_the_ledger(self) -> str:
         """As the finance clerk, on the page."""
-        login = next(one for one in self.stack.logins if one.role == "finance")
-        clerk = Visitor()
-        clerk.open(f"{self.stack.pages_url}/login")
-        clerk.submit({"login": login.name, "password": login.password}, action="")
+        clerk = self.logged_in("finance")
         page = clerk.open(f"{self.stack.pages_url}/finance/today?estate={LI.estate}")
         sums = [re.search(rf"data-{side}>([^<]+)<", page) for side in ("debit", "credit")]
         amount = f"{self.paid_fen // 100:,}.{self.paid_fen % 100:02d}"
@@ -196,6 +206,14 @@ class Story:
         totals = {one[1] for one in sums if one is not None}
         verdict = "equal" if all(sums) and len(totals) == 1 else "differ from"
         return f"entry {'found' if found else 'missing'}, debits {verdict} credits"
+
+    def logged_in(self, role: str) -> Visitor:
+        """Somebody of the staff, at their desk."""
+        login = next(one for one in self.stack.logins if one.role == role)
+        visitor = Visitor()
+        visitor.open(f"{self.stack.pages_url}/login")
+        visitor.submit({"login": login.name, "password": login.password}, action="")
+        return visitor
 
     # -- the link -----------------------------------------------------------------------------
 

@@ -47,7 +47,8 @@ from simulators.stripe.mock import deliver, register
 from simulators.stripe.settings import AccountSettings
 
 API_KEY, SECRET = "sk_test_money", "whsec_money"
-MONEY_NOTICES = tuple(sorted(CHECKOUT_EVENTS | REFUND_EVENTS | DISPUTE_EVENTS))
+PAYOUT_EVENTS = {"payout.created", "payout.paid", "payout.updated"}
+MONEY_NOTICES = tuple(sorted(CHECKOUT_EVENTS | REFUND_EVENTS | DISPUTE_EVENTS | PAYOUT_EVENTS))
 NOW = datetime(2026, 11, 3, 2, 0, tzinfo=UTC)
 ESTATES = ("pengjiang-1", "jianghai-1")
 _numbers = itertools.count(1)
