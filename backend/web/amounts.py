@@ -8,6 +8,9 @@ import unicodedata
 from backend.errors import ExplainedError
 
 _AMOUNT = re.compile(r"(?P<yuan>\d{1,3}(?:,\d{3})+|\d{1,9})(?:\.(?P<fen>\d{1,2}))?", re.ASCII)
+_CURRENCY = re.compile(
+    r"[$€£₩₽฿]|USD|HKD|EUR|GBP|JPY|MOP|美元|美金|港币|港元|港纸|澳门|欧元|英镑|日元", re.IGNORECASE
+)
 _PRECISE = re.compile(r"[\d,]+\.\d{3,}", re.ASCII)
 
 
@@ -45,8 +48,37 @@ class AmountTooPreciseError(AmountError):
         )
 
 
+class AmountCurrencyError(AmountError):
+    """It is in another currency."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "这里只收人民币，请填多少元，例如 300.50。", "Only yuan (CNY) are taken here, for example 300.50."
+        )
+
+
+class AmountNegativeError(AmountError):
+    """It is below zero."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "金额不能是负数。要退款，请到服务窗口办理。",
+            "The amount cannot be below zero. For a refund, please come to the service counter.",
+        )
+
+
+class AmountZeroError(AmountError):
+    """It is nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "金额是零，没有什么要交的。请填大于零的金额，例如 300。",
+            "That is zero: nothing would be paid. Please enter more than zero, for example 300.",
+        )
+
+
 class AmountOutOfRangeError(AmountError):
-    """It is zero, or more than may be paid at once."""
+    """It is more than may be paid at once."""
 
     def __init__(self, limit_fen: int) -> None:
         self.limit_fen = limit_fen
@@ -64,12 +96,16 @@ def read_yuan(typed: str, limit_fen: int) -> int:
     No float is involved.
 
     Raises:
-        AmountError: missing, unreadable, finer than a fen, zero or above the limit.
+        AmountError: missing, unreadable, another currency, finer than a fen, below zero, zero, too much.
     """
     text = unicodedata.normalize("NFKC", typed).replace("。", ".")
+    if _CURRENCY.search(text):
+        raise AmountCurrencyError
     text = re.sub(r"\s+", "", text).removeprefix("¥").removesuffix("元")
     if not text:
         raise AmountMissingError
+    if text[0] in "-−" and _AMOUNT.fullmatch(text[1:].removeprefix("¥")):
+        raise AmountNegativeError
     if _PRECISE.fullmatch(text):
         raise AmountTooPreciseError
     found = _AMOUNT.fullmatch(text)
@@ -78,6 +114,8 @@ def read_yuan(typed: str, limit_fen: int) -> int:
             raise AmountOutOfRangeError(limit_fen)
         raise AmountUnreadableError(typed.strip())
     fen = int(found["yuan"].replace(",", "")) * 100 + int((found["fen"] or "").ljust(2, "0"))
-    if not 1 <= fen <= limit_fen:
+    if fen == 0:
+        raise AmountZeroError
+    if fen > limit_fen:
         raise AmountOutOfRangeError(limit_fen)
     return fen

@@ -104,9 +104,9 @@ def test_a_cashier_takes_cash_and_shows_a_code(town: Town, windows: Windows, tmp
     expect(page.locator("[data-owed]")).to_have_text("¥700.00")
     seen(page, "counter", tmp_path)
     for yuan, said in (
-        ("0", "一次可以交"),
+        ("0", "金额是零"),
         ("1.234", "最多写到分"),
-        ("-5", "不是一个金额"),
+        ("-5", "不能是负数"),
         ("80", "已经登记过"),
     ):
         page.locator("#yuan").fill(yuan)

@@ -8,11 +8,14 @@ from hypothesis import strategies as st
 
 from backend.web import words
 from backend.web.amounts import (
+    AmountCurrencyError,
     AmountError,
     AmountMissingError,
+    AmountNegativeError,
     AmountOutOfRangeError,
     AmountTooPreciseError,
     AmountUnreadableError,
+    AmountZeroError,
     read_yuan,
 )
 
@@ -44,18 +47,23 @@ def test_what_a_phone_keyboard_produces_is_understood(typed: str, fen: int) -> N
     [
         ("", AmountMissingError),
         ("  元", AmountMissingError),
-        ("0", AmountOutOfRangeError),
-        ("0.00", AmountOutOfRangeError),
+        ("0", AmountZeroError),
+        ("0.00", AmountZeroError),
         ("20000.01", AmountOutOfRangeError),
         ("9" * 40, AmountOutOfRangeError),
         ("1.001", AmountTooPreciseError),
         ("0.0000001", AmountTooPreciseError),
-        ("-5", AmountUnreadableError),
+        ("-5", AmountNegativeError),
+        ("−¥5.00", AmountNegativeError),
+        ("--5", AmountUnreadableError),
         ("1e3", AmountUnreadableError),
         ("0x10", AmountUnreadableError),
         ("1,23", AmountUnreadableError),
         ("12.", AmountUnreadableError),
-        ("$5", AmountUnreadableError),
+        ("$5", AmountCurrencyError),
+        ("＄5", AmountCurrencyError),
+        ("5 usd", AmountCurrencyError),
+        ("100港元", AmountCurrencyError),
         ("三百", AmountUnreadableError),
         ("٣", AmountUnreadableError),
         ("nan", AmountUnreadableError),
