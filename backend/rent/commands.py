@@ -1,4 +1,4 @@
-"""`estate rent …`: tariffs and the monthly run; `estate backend charge`: the run without approval."""
+"""`estate rent …`: tariffs and the monthly run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import UUID
@@ -21,10 +20,12 @@ from sqlalchemy import Engine
 from backend import settings as configuration
 from backend.approvals.service import STATES_ZH, Proposal, about
 from backend.cli import OneSentenceGroup, Tool, pass_tool
+from backend.identity.accounts import principal_by_login
 from backend.rent.errors import RunNotAgreedError
+from backend.rent.measure_files import MeasuresRefusedError, What, import_measures
 from backend.rent.preview import Preview, preview, units_zh
 from backend.rent.runs import post_run, subject_of
-from backend.rent.service import read_month, run_month
+from backend.rent.service import read_month
 from backend.rent.tariffs import load_tariffs, read_tariff_file
 from backend.rent.tenancies import estate_ids, open_count
 from estate.logs import configure_logs
@@ -41,20 +42,6 @@ KINDS_ZH = {
     "electricity": "电费",
     "gas": "燃气费",
 }
-
-
-@click.command()
-@click.option("--month", required=True, help="例如 2026-11  |  for example 2026-11")
-@click.option("--estate", help="不给即全部  |  none means all")
-@pass_tool
-def charge(tool: Tool, month: str, estate: str | None) -> None:
-    """计收一个月的租金，不经审批，重复运行不会多收  |  charge a month; twice charges nobody twice."""
-    first_day = read_month(month)
-    with tool.engine() as engine, _bar(engine, estate, first_day) as progress:
-        result = run_month(
-            engine, estate, first_day, None, datetime.now(UTC), tool.settings.rent, progress=progress
-        )
-    click.echo(json.dumps({**asdict(result), "month": month}))
 
 
 @click.group(cls=OneSentenceGroup)
@@ -80,6 +67,29 @@ def tariffs(tool: Tool, file: Path) -> None:
     with tool.transaction() as connection:
         changed = load_tariffs(connection, given, datetime.now(UTC))
     click.echo(f"新增或截止 {changed} 个版本  |  {changed} versions added or ended", err=True)
+
+
+@rent.command()
+@click.argument("what", type=click.Choice(["readings", "areas"]))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--as", "login", required=True, help="以谁的名义  |  in whose name")
+@click.option("--dry-run", is_flag=True, help="只检查，列出每处问题  |  only check, and list each fault")
+@pass_tool
+def measures(tool: Tool, what: What, file: Path, login: str, dry_run: bool) -> None:
+    """导入抄表读数或面积（Excel、CSV）  |  readings or areas from a table, all of it or nothing."""
+    now = datetime.now(UTC)
+    try:
+        with tool.engine() as engine, engine.connect() as connection, connection.begin() as everything:
+            actor = principal_by_login(connection, login, now)
+            rows = import_measures(connection, what, file.read_bytes(), actor, now)
+            if dry_run:
+                everything.rollback()
+    except MeasuresRefusedError as refused:
+        for fault in refused.faults:
+            click.echo(f"{fault.place}：{fault.zh}  |  {fault.en}", err=True)
+        raise
+    said = "检查通过，未写入  |  no faults, nothing kept" if dry_run else "已写入  |  kept"
+    click.echo(f"{rows} 行：{said}", err=True)
 
 
 @rent.group(name="run", cls=OneSentenceGroup)

@@ -5,16 +5,21 @@ from __future__ import annotations
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 from sqlalchemy import Connection, Table, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from backend.approvals import service as approvals
+from backend.approvals.service import Proposal
+from backend.identity.principal import Principal
 from backend.rent.errors import DatesReversedError, TariffChangedError, TariffOverlapError
 from backend.rent.pricing_tables import relief_tier, tariff
 from estate.config import convert, read_toml
 
+KIND = "tariff"
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 
@@ -103,3 +108,65 @@ def _load(
         if getattr(error.orig, "sqlstate", None) == "23P01":
             raise TariffOverlapError(name, version.from_on) from error
         raise
+
+
+def propose_tariff(
+    connection: Connection,
+    version: TariffVersion | TierVersion,
+    reason: str,
+    principal: Principal,
+    now: datetime,
+) -> Proposal:
+    """Ask for a version of a price or a tier to be added, or ended; another person has to agree.
+
+    It is tried first, so that nobody is asked to agree to what would be refused.
+
+    Raises:
+        DatesReversedError, TariffOverlapError, TariffChangedError
+        NoRightError, ReasonMissingError: as with every proposal.
+    """
+    file = _alone(version)
+    trial = connection.begin_nested()
+    try:
+        load_tariffs(connection, file, now)
+    finally:
+        trial.rollback()
+    name = version.plan_id if isinstance(version, TariffVersion) else version.tier_id
+    until = f" 至 {version.to_on}" if version.to_on else ""
+    return approvals.propose(
+        connection,
+        KIND,
+        None,
+        f"tariff:{name}:{version.from_on}",
+        f"{version.name_zh}（{name}）自 {version.from_on}{until}：{_price_zh(version)}",
+        msgspec.to_builtins(file),
+        reason,
+        principal,
+        now,
+    )
+
+
+def carry_out_tariff(connection: Connection, proposal_id: UUID, _: Principal, now: datetime) -> int:
+    """Add or end the version that two people agreed on.
+
+    Raises:
+        ApprovalMissingError, ApprovalUsedError, TariffOverlapError, TariffChangedError
+    """
+    agreed = approvals.use(connection, proposal_id, KIND, now)
+    return load_tariffs(connection, msgspec.convert(agreed.payload, TariffFile), now)
+
+
+def _alone(version: TariffVersion | TierVersion) -> TariffFile:
+    if isinstance(version, TariffVersion):
+        return TariffFile(tariff=(version,))
+    return TariffFile(tier=(version,))
+
+
+def _price_zh(version: TariffVersion | TierVersion) -> str:
+    if isinstance(version, TariffVersion):
+        yuan, rest = divmod(version.price_centifen, 10_000)
+        return f"单价 {yuan}.{rest:04d} 元"
+    if version.share_permille is not None:
+        return f"减免 {version.share_permille // 10}.{version.share_permille % 10}%"
+    fen = version.monthly_fen or 0
+    return f"每月减免 {fen // 100}.{fen % 100:02d} 元"

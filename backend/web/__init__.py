@@ -20,6 +20,7 @@ def register(app: Flask) -> None:
         finance,
         frame,
         home,
+        measures,
         money,
         my_data,
         operator,
@@ -31,7 +32,9 @@ def register(app: Flask) -> None:
         report_pages,
         session,
         take_over,
+        tariffs,
         tenant,
+        terms,
         write_offs,
     )
 
@@ -45,6 +48,9 @@ def register(app: Flask) -> None:
         rent_runs,
         take_over,
         write_offs,
+        measures,
+        tariffs,
+        terms,
         approvals,
         reconciliation,
         report_pages,

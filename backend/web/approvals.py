@@ -21,6 +21,8 @@ from backend.identity.tables import principal as principal_table
 from backend.identity.web import required_principal, requires
 from backend.ledger import manual
 from backend.registry.estates import estates
+from backend.rent import tariffs
+from backend.rent.let_off import let_off
 from backend.services import services
 from backend.web import write_offs
 
@@ -31,6 +33,8 @@ ACTS: Mapping[str, Callable[[Connection, UUID, Principal, datetime], object]] = 
     manual.KIND: manual.post_agreed,
     take_over.KIND: take_over.post_agreed,
     write_offs.KIND: write_offs.carry_out,
+    tariffs.KIND: tariffs.carry_out_tariff,
+    "waiver": lambda connection, proposal_id, _, now: let_off(connection, proposal_id, "waiver", now),
 }
 
 # What a take-over's record is called on the page; its totals are what the second person agrees to.

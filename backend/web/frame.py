@@ -40,9 +40,12 @@ class MenuLink:
 
 MENU = (
     MenuEntry("tenant.rent", ("tenant",), "我的房租", "My rent: what I owe, and pay"),
+    MenuEntry("payers.index", ("tenant",), "家人代付、自动扣款", "Others who pay for me; autopay"),
     MenuEntry("door_codes.index", ("tenant",), "我的门码", "My door codes: QR, PIN, visitors"),
     MenuEntry("finance.today", ("finance", "supervisor"), "今日账簿", "Today's ledger"),
     MenuEntry("rent_runs.index", ("finance",), "月度计租", "The monthly run"),
+    MenuEntry("measures.index", ("finance",), "抄表和面积", "Meter readings and areas"),
+    MenuEntry("tariffs.index", ("finance", "supervisor"), "收费标准", "Prices and relief tiers"),
     MenuEntry("counter.index", ("finance",), "窗口收款", "The counter: cash, transfers, codes"),
     MenuEntry("money.index", ("finance",), "退款、争议、押金", "Refunds, disputes, deposits, parked notices"),
     MenuEntry(
