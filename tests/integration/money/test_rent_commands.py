@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from backend.approvals import service as approvals
 from backend.rent.commands import rent
+from backend.rent.measures import NewMeter, install_meter
 from backend.rent.preview import preview
 from backend.rent.runs import propose_run
 from backend.rent.settings import RentSettings
@@ -72,9 +73,54 @@ def test_tariffs_are_loaded_once_by_command(office: Office, run: Run) -> None:
     assert "新增或截止 0 个版本" in second.output
 
 
+def test_readings_are_imported_by_command_all_of_a_table_or_nothing(
+    office: Office, clerk: Principal, run: Run, tmp_path: Path
+) -> None:
+    home = office.move_in()
+    with office.engine.begin() as connection:
+        install_meter(
+            connection,
+            NewMeter(home.unit_id, "water", "tap", "W-1", 10_000_000, 0, date(2026, 10, 1)),
+            clerk,
+            office.now,
+        )
+    file = tmp_path / "readings.csv"
+    told = ("measures", "readings", str(file), "--as", "clerk")
+    first = "表别,表号,抄表日期,读数\n水表,W-1,2026-10-31,12.5\n"
+    file.write_text(f"{first}水表,W-1,2026-11-30,3\n水表,W-2,2026-11-30,x\n")
+    refused = run(*told)
+    assert refused.exit_code == 1
+    assert [word in refused.output for word in ("第 3 行", "第 4 行", "什么都没有写入")] == [True] * 3
+    assert office.count("meter_reading") == 1
+    file.write_text(first)
+    assert "未写入" in run(*told, "--dry-run").output
+    assert office.count("meter_reading") == 1
+    for _ in range(2):
+        assert run(*told).exit_code == 0
+        assert office.count("meter_reading") == 2
+
+
+def test_areas_are_imported_by_what_stands_on_the_door(
+    office: Office, clerk: Principal, run: Run, tmp_path: Path
+) -> None:
+    home = office.move_in()
+    number = office.row("unit", unit_id=home.unit_id).number
+    file = tmp_path / "areas.csv"
+    file.write_text(f"小区,楼栋,房号,面积,起用日期\npengjiang-1,A栋,{number},51.25,2026-01-01\n")
+    assert run("measures", "areas", str(file), "--as", "clerk").exit_code == 0
+    assert office.row("unit_area", unit_id=home.unit_id).area_hundredths == 5_125
+    file.write_text("小区,楼栋,房号,面积,起用日期\npengjiang-1,A栋,none,51.25,2026-01-01\n")
+    assert "第 2 行" in run("measures", "areas", str(file), "--as", "clerk").output
+
+
 @pytest.mark.parametrize(
     "words",
     [
+        ("measures", "readings", "missing.csv", "--as", "clerk"),
+        ("measures", "pressure", "pyproject.toml", "--as", "clerk"),
+        ("measures", "readings", "pyproject.toml", "--as", "clerk"),
+        ("measures", "readings", "pyproject.toml", "--as", "ghost"),
+        ("measures", "readings", "pyproject.toml"),
         ("run", "preview", "--month", "2026-13"),
         ("run", "preview", "--month", "2026-11", "--estate", "nowhere"),
         ("run", "post", "--month", "2026-11", "--estate", "nowhere"),
@@ -82,7 +128,9 @@ def test_tariffs_are_loaded_once_by_command(office: Office, run: Run) -> None:
         ("run", "lock", "--month", "2026-11"),
     ],
 )
-def test_wrong_words_are_one_sentence(office: Office, run: Run, words: tuple[str, ...]) -> None:
+def test_wrong_words_are_one_sentence(
+    office: Office, clerk: Principal, run: Run, words: tuple[str, ...]
+) -> None:
     result = run(*words)
     assert result.exit_code in {1, 2}
     assert "  |  " in result.output
