@@ -14,6 +14,8 @@ from backend.payments.providers import current_providers
 from backend.rent.corrections import charge_once
 from backend.rent.rules import LineKind
 from backend.rent.settings import RentSettings
+from simulators.stripe import disputes as bank
+from simulators.stripe import people
 from tests.e2e.pages.town import Town
 from tests.e2e.pages.windows import DESK, Windows
 
@@ -221,3 +223,37 @@ def test_tenants_and_guards_do_not_see_the_desks(town: Town, windows: Windows, p
         answer = windows.as_(login).goto(path)
         assert answer is not None
         assert answer.status == 403
+
+
+@pytest.mark.parametrize(("words", "won"), [("winning_evidence", True), ("losing_evidence", False)])
+def test_a_dispute_is_answered_on_the_page_and_its_outcome_is_seen_there(
+    town: Town, windows: Windows, words: str, won: bool
+) -> None:
+    town.charge("2026-11")
+    page = windows.as_("chen")
+    page.get_by_text("银行卡").tap()
+    page.get_by_role("button", name=re.compile("去付款")).click()
+    page.wait_for_url(town.channel.url + "/**")
+    core = town.channel.core
+    (session,) = core.act(lambda world: list(world.store.oldest_first("checkout.session")))
+    core.act(people.pay_session, session["id"], "card")
+    town.settle()
+    (intent,) = core.act(lambda world: list(world.store.oldest_first("payment_intent")))
+    core.act(bank.open_on, intent["latest_charge"], "fraudulent")
+    town.settle()
+    desk = windows.as_("zhang", DESK)
+    desk.goto("/finance/money")
+    case = desk.locator("[data-dispute]")
+    expect(case).to_have_attribute("data-dispute", "open")
+    expect(case).to_contain_text("780.50")
+    case.locator("[name=evidence]").fill(words)
+    case.get_by_role("button", name=re.compile("提交")).click()
+    expect(desk.locator("[data-dispute]")).to_have_attribute("data-dispute", "answered")
+    expect(desk.locator("[data-dispute] [name=evidence]")).to_have_count(0)
+    (dispute,) = core.act(lambda world: list(world.store.oldest_first("dispute")))
+    core.act(bank.decided, dispute["id"])
+    town.settle()
+    desk.goto("/finance/money")
+    expect(desk.locator("[data-dispute]")).to_have_attribute("data-dispute", "won" if won else "lost")
+    page.goto("/my/rent")
+    expect(page.locator("[data-total]")).to_have_text("¥0.00" if won else "¥780.50")
