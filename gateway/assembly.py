@@ -127,6 +127,7 @@ def assemble(
         send=send,
         alarms=alarms,
         now_s=clock.now_s,
+        state=lambda roster, of: orders.state(roster, of),  # noqa: PLW0108 (made below)
     )
     care = DeviceCare(send, devices, rosters.estates, alarms, counters, room.desk)
     watching = {"offer": snapshots.offer} if snapshots is not None else {}

@@ -163,8 +163,9 @@ class Intake:
                 return self._add(event, whole) if is_live else None
             keys = (key, whole)
         self._recents.set(keys, Seen.PENDING)
+        state = self._orders.state(roster, address)
         if self._care is not None and (timing != "fresh" or event.verdict is not None):
-            self._care.attempt(event, roster, door, timing, now_s)
+            self._care.attempt(event, roster, door, timing, now_s, state)
         attempt = Attempt(
             door,
             roster.policy,
@@ -173,7 +174,7 @@ class Intake:
             timing,
             again,
             event.liveness,
-            self._orders.state(roster, address),
+            state,
             door.hours is not None and _is_outside(door, local),
         )
         case = Case(event, roster, attempt, passage, keys, now_s)

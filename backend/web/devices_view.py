@@ -50,6 +50,12 @@ ALARMS: Mapping[str, Said] = {
         "请查看门口录像；名单不再修正成功时停用此面板",
         "Look at the door's camera; take the panel out of use if its list stays wrong.",
     ),
+    "opened_in_lockdown": (
+        "封锁期间自行放行了人，名单正在撤回",
+        "It let somebody in during a lockdown; its list is being withdrawn.",
+        "请派人到门口；名单撤回前此面板仍可能开门",
+        "Send somebody to the door; until its list is withdrawn it may open again.",
+    ),
     "roster_differs": (
         "面板上的名单与我们的不一致，正在修正",
         "Its list differs from ours, and is being mended.",

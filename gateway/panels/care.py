@@ -17,7 +17,7 @@ from msgspec import Struct
 from gateway.alarms import AlarmBook, AlarmKind
 from gateway.clock import SKEW_ALARM_S
 from gateway.counters import Counters
-from gateway.decision import Door, Timing, right_at
+from gateway.decision import Door, DoorState, Timing, right_at
 from gateway.devices import DeviceBook
 from gateway.drivers import Address, DeviceHint, DeviceReply, DeviceSign, DoorEvent
 from gateway.drivers.commands import Command, GreetBack, ResumeOn, SetTime
@@ -115,12 +115,20 @@ class DeviceCare:
                 self._alarms.clear(address, "battery_low", now_s)
 
     def attempt(
-        self, event: DoorEvent, roster: EstateRoster, door: Door, timing: Timing, now_s: float
+        self,
+        event: DoorEvent,
+        roster: EstateRoster,
+        door: Door,
+        timing: Timing,
+        now_s: float,
+        state: DoorState = "normal",
     ) -> None:
         """Somebody's attempt that came late, or that the device has judged by itself."""
         if timing != "fresh" and not event.resent:
             # Sent at once by its own account, and old by its clock: the clock is wrong, or the network slow.
             self._set_time(event.address, now_s, skewed=True)
+        if event.opened and state == "locked" and door.way == "in" and not event.resent:
+            self._sound(event.address, "opened_in_lockdown", now_s, our_reference(event.person))
         if event.opened and not _may_enter(event, roster, door, self._made_at_s(event), now_s):
             self._sound(event.address, "opened_for_nobody", now_s, our_reference(event.person))
             if self._desk is not None and event.person:

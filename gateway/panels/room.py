@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway.alarms import AlarmBook
+from gateway.decision import DoorState
 from gateway.devices import DeviceBook
 from gateway.drivers import Address
 from gateway.drivers.choice import Drivers
@@ -18,7 +19,7 @@ from gateway.panels.photos import PhotographSource, PhotoServer, Tokens
 from gateway.panels.report import PanelReport, reports
 from gateway.panels.state import panel_look
 from gateway.panels.store import PANELS_FILE, PanelStore
-from gateway.roster import RosterBook
+from gateway.roster import EstateRoster, RosterBook
 from gateway.settings import PanelsSection
 
 
@@ -64,6 +65,7 @@ def make_room(
     send: Callable[[Address, Command], bool],
     alarms: AlarmBook,
     now_s: Callable[[], float],
+    state: Callable[[EstateRoster, Address], DoorState],
 ) -> PanelRoom:
     """The room, ready to start.
 
@@ -90,7 +92,7 @@ def make_room(
 
         loop.post(change)
 
-    look = panel_look(rosters.estates, devices, drivers.with_rosters)
+    look = panel_look(rosters.estates, devices, drivers.with_rosters, state)
     store = PanelStore(folder / PANELS_FILE)
     desk = PanelDesk(
         lambda known: loop.ask(partial(look, known)),

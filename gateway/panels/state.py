@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from gateway.decision import Door, Person, Policy
+from gateway.decision import Door, DoorState, Person, Policy
 from gateway.devices import DeviceBook
 from gateway.drivers import Address
 from gateway.drivers.commands import Command
@@ -50,7 +50,10 @@ class Panel:
 
 
 def panel_look(
-    rosters: Mapping[str, EstateRoster], devices: DeviceBook, protocols: Set[str]
+    rosters: Mapping[str, EstateRoster],
+    devices: DeviceBook,
+    protocols: Set[str],
+    state: Callable[[EstateRoster, Address], DoorState],
 ) -> Callable[[Sequence[Address]], list[PanelView]]:
     """What the desk asks the loop: the panels that hold rosters, or once did.
 
@@ -58,6 +61,8 @@ def panel_look(
         rosters: the loop's.
         devices: whether each is there.
         protocols: those whose devices can hold a roster.
+        state: what the guards have ordered of a door. No panel can be told to keep shut for those it knows,
+            so in a lockdown it knows nobody; it gets its people back afterwards.
     """
 
     def look(known: Sequence[Address]) -> list[PanelView]:
@@ -75,7 +80,9 @@ def panel_look(
             if roster is not None:
                 door = roster.doors.get(address.device)
                 online = devices.device(address).state == "online"
-                views.append(PanelView(address, door, roster.policy, people[address.estate], online))
+                is_shut = door is not None and door.way == "in" and state(roster, address) == "locked"
+                known_there = [] if is_shut else people[address.estate]
+                views.append(PanelView(address, door, roster.policy, known_there, online))
         return views
 
     return look

@@ -93,9 +93,11 @@ class DoorDevice:
     ) -> None:
         self.identity, self.broker = identity, broker
         self.openings = 0
+        self.state = "normal"  # or released, or locked: what it was told last
         self._clock, self._resend_after_s = clock, resend_after_s
         self._changed = threading.Condition()
         self._kept: dict[str, Passage] = {}
+        self._obeyed: set[str] = set()
         self._stopping = threading.Event()
         self._number = 0
         self._boot = base64.b32encode(time.time_ns().to_bytes(8, "big")).decode().rstrip("=").lower()
@@ -204,6 +206,7 @@ class DoorDevice:
         now_s = time.monotonic()
         content = json.loads(message.payload)
         with self._changed:
+            self._obey(content)
             for answer in content.get("answers", ()):
                 passage = self._kept.get(answer["id"])
                 if passage is not None:
@@ -215,6 +218,14 @@ class DoorDevice:
                 if passage is not None:
                     passage.is_recorded = True
             self._changed.notify_all()
+
+    def _obey(self, content: dict[str, Any]) -> None:
+        """A command, if it is one: open once, or hold the lock until told otherwise."""
+        if content.get("command") == "open" and content["id"] not in self._obeyed:
+            self._obeyed.add(content["id"])  # the broker may bring it twice
+            self.openings += 1
+        elif content.get("command") == "hold":
+            self.state = content["state"]
 
     @staticmethod
     def _judge(answer: dict[str, Any], seconds: float) -> Answer:

@@ -15,11 +15,14 @@ from tests.benchmarks import (
     faces,
     ledger,
     ledger_reading,
+    matching,
     payments,
+    ready,
     reconcile,
     registry,
     rent,
     rent_page,
+    snapshot,
 )
 from tests.benchmarks.figures import show, write
 
@@ -28,6 +31,9 @@ PARTS = {
     "closing": closing.measure,
     "doors": doors.measure,
     "faces": faces.measure,
+    "matching": matching.measure,
+    "ready": ready.measure,
+    "snapshot": snapshot.measure,
     "ledger": ledger.measure,
     "ledger_reading": ledger_reading.measure,
     "payments": payments.measure,

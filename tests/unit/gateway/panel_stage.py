@@ -122,7 +122,12 @@ class PanelStage:
         rules, joiners = DoorRules(), Joiners()
         out = Outbox(drivers, self._send, rules.open_within_ms, self.counters)
         self.desk = PanelDesk(
-            panel_look(rosters, self.devices, drivers.with_rosters),
+            panel_look(
+                rosters,
+                self.devices,
+                drivers.with_rosters,
+                lambda roster, of: orders.state(roster, of),  # noqa: PLW0108 (made below)
+            ),
             self._command,
             self.store,
             self.album,

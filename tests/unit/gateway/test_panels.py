@@ -200,6 +200,20 @@ def test_a_panel_that_opened_for_somebody_enrolled_at_its_own_page_raises_an_ala
     assert "opened_for_nobody" in stage.alarm_kinds()
 
 
+def test_in_a_lockdown_a_panel_forgets_everybody_and_an_opening_raises_an_alarm(stage: PanelStage) -> None:
+    given, until = stage.moment(stage.wall_s), stage.moment(stage.wall_s + 600)
+    order = {"order": "o1", "action": "lockdown", "author": "guard", "reason": "drill"}
+    times = {"given_at": given.isoformat(), "until": until.isoformat()}
+    stage.change("order", "lockdown:*", {**order, **times})
+    assert stage.look()  # the panel has not been told yet
+    assert "opened_in_lockdown" in stage.alarm_kinds()
+    stage.pass_by(10)
+    assert stage.panel.roster == {}
+    stage.pass_by(600)
+    stage.settle()
+    assert RESIDENT in stage.panel.roster
+
+
 # -- identity -------------------------------------------------------------------------------------------
 
 
