@@ -14,6 +14,7 @@ from backend.cli import Explained, Tool, pass_tool
 from backend.closing import fava_server, pack, verify_pack
 from backend.closing.programs import bean_check
 from backend.closing.records import Month
+from backend.closing.reopening import propose_reopening
 from backend.closing.service import close_month, estate_of, open_points
 from backend.closing.take_over_commands import takeover
 from backend.identity.accounts import principal_by_login
@@ -64,6 +65,21 @@ def close(
         done = close_month(engine, book_id, month, principal, now, folder, despite, reason)
     click.echo(f"结账包 pack: {done.path}")
     click.echo(f"链头 head: {done.head_hash}")
+
+
+@ledger.command()
+@click.option("--book", "book_id", required=True, help="小区代码，或 city  |  an estate's id, or city")
+@click.option("--month", "month_text", required=True, help="例如 2026-11  |  for example 2026-11")
+@click.option("--as", "login", required=True, help="申请人  |  the login of whoever asks")
+@click.option("--reason", required=True, help="为什么要反结账  |  why it is opened again")
+@pass_tool
+def reopen(tool: Tool, book_id: str, month_text: str, login: str, reason: str) -> None:
+    """申请反结账，由另一人在审批页同意  |  ask to reopen a month; another person agrees on the page."""
+    month, now = Month(read_month(month_text)), datetime.now(UTC)
+    with tool.engine() as engine, engine.begin() as connection:
+        principal = principal_by_login(connection, login, now)
+        asked = propose_reopening(connection, book_id, month, reason, principal, now)
+    click.echo(f"已申请，待另一人审批  |  asked; another person decides on /approvals/{asked.proposal_id}")
 
 
 @ledger.command()

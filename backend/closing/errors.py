@@ -36,6 +36,19 @@ class MonthNotClosedError(ExplainedError):
         super().__init__(f"{book_id} {month} 没有结账。", f"{book_id} {month} is not closed.")
 
 
+class NotLastClosedError(ExplainedError):
+    """A later month is closed: the last one is opened first."""
+
+    code = "not_last_closed"
+
+    def __init__(self, book_id: str, month: Month) -> None:
+        self.book_id, self.month = book_id, month
+        super().__init__(
+            f"{book_id} {month} 之后还有已结账的月份，请先从最后一个月开始反结账。",
+            f"A month after {month} of {book_id} is closed; reopen the last one first.",
+        )
+
+
 class BookUnknownError(ExplainedError):
     """There is no such book."""
 

@@ -1,4 +1,4 @@
-"""Closing a month, and opening it again."""
+"""Closing a month; `reopening` opens it again."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from backend.identity.service import audit, check_role
 from backend.identity.tables import principal as principal_table
 from backend.ledger import books, periods, sealing
 from backend.ledger import service as ledger
+from backend.ledger.chain import FIRST_BEFORE
 from backend.ledger.tables import book, journal_entry, period_change
 
 ACTOR = "月末结账"
@@ -95,24 +96,6 @@ def close_month(
     return _file(engine, book_id, month, principal, now, out, still_open, reason)
 
 
-def reopen_month(
-    engine: Engine, book_id: str, month: Month, proposal_id: UUID, principal: Principal, now: datetime
-) -> None:
-    """Open a closed month again, as two people have agreed; the close and its pack stay on record.
-
-    Raises:
-        BookUnknownError, NotAllowedError, and those of approvals: nobody agreed, or it was used before.
-        MonthNotClosedError: the month is not the last closed one.
-    """
-    with engine.begin() as connection:
-        estate_id = estate_of(connection, book_id)
-        check_may_close(principal, estate_id)
-        if lock_of(connection, book_id, month) is None:
-            raise MonthNotClosedError(book_id, month)
-        periods.unlock_period(connection, book_id, month.from_on, proposal_id, principal, now)
-        audit(connection, principal, "reopen_month", "done", "book", book_id, estate_id, str(month), now)
-
-
 def check_may_close(principal: Principal, estate_id: str | None) -> None:
     """Let only finance staff of the book close it.
 
@@ -143,7 +126,12 @@ def lock_of(connection: Connection, book_id: str, month: Month) -> Row[int, int,
     if not connection.scalar(select(func.period_open_from(book_id) > month.from_on)):
         return None
     return connection.execute(
-        select(period_change.c.change_no, period_change.c.head_seq, period_change.c.head_hash)
+        select(
+            period_change.c.change_no,
+            period_change.c.head_seq,
+            # A book without an entry has no head yet; its chain stands where the first entry will begin.
+            func.coalesce(period_change.c.head_hash, FIRST_BEFORE).label("head_hash"),
+        )
         .where(
             period_change.c.book_id == book_id,
             period_change.c.month == month.from_on,

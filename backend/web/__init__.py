@@ -11,6 +11,7 @@ def register(app: Flask) -> None:
     from backend.web import (  # noqa: PLC0415
         approvals,
         arrears,
+        close_pages,
         counter,
         devices,
         door_codes,
@@ -54,6 +55,7 @@ def register(app: Flask) -> None:
         approvals,
         reconciliation,
         report_pages,
+        close_pages,
         arrears,
         papers,
         payers,

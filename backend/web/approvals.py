@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 from backend.approvals import service as approvals
 from backend.approvals.errors import NoRightError
 from backend.approvals.service import STATES_ZH, Proposal
-from backend.closing import take_over
+from backend.closing import reopening, take_over
 from backend.closing.take_over_rules import FIGURES
 from backend.errors import ExplainedError
 from backend.identity.principal import Principal, Role
@@ -31,6 +31,7 @@ ROLES: tuple[Role, ...] = ("finance", "operator", "admin")
 # What is carried out with the approval itself, in the same transaction; everything else has a page or a job.
 ACTS: Mapping[str, Callable[[Connection, UUID, Principal, datetime], object]] = {
     manual.KIND: manual.post_agreed,
+    reopening.KIND: reopening.reopen_agreed,
     take_over.KIND: take_over.post_agreed,
     write_offs.KIND: write_offs.carry_out,
     tariffs.KIND: tariffs.carry_out_tariff,

@@ -52,6 +52,7 @@ MENU = (
         "reconciliation.index", ("finance", "supervisor"), "对账", "Reconciliation with channels and banks"
     ),
     MenuEntry("reports.index", ("finance", "supervisor"), "报表", "Reports, with Excel and CSV"),
+    MenuEntry("closing.index", ("finance", "supervisor"), "月末结账", "Month close and its packs"),
     MenuEntry("arrears.index", ("finance", "supervisor"), "欠费提醒", "Who is behind"),
     MenuEntry("write_offs.index", ("finance", "supervisor"), "坏账核销", "Write-offs and what came back"),
     MenuEntry("my_data.index", ("tenant",), "人脸与我的信息", "My face and my data"),

@@ -1,0 +1,88 @@
+"""Month close at the finance desk: what is missing, the close, its pack, and two people who open it again."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.sync_api import expect
+
+from backend.web import words
+from tests.e2e.pages.town import NORTH, SOUTH, Town
+from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px
+
+
+@pytest.fixture(autouse=True)
+def packs_folder(
+    town: Town, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Packs of this test stay out of the repository."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("city"))
+
+
+def last_month() -> str:
+    first = words.today(datetime.now(UTC)).replace(day=1)
+    return f"{first - timedelta(days=1):%Y-%m}"
+
+
+def test_a_month_is_closed_with_its_pack_and_opened_by_a_second_person(town: Town, windows: Windows) -> None:
+    month = last_month()
+    page = windows.as_("zhang", DESK)
+    page.get_by_role("link", name="月末结账").first.click()
+    charges = page.locator("[data-point=charges]")
+    expect(charges).to_have_attribute("data-done", "0")
+    expect(charges.get_by_role("link", name="去处理")).to_have_attribute("href", "/finance/runs")
+    page.get_by_role("button", name="结账并出结账包").click()
+    expect(page.get_by_role("alert")).to_contain_text("还不能结账")
+    assert town.count("month_close") == 0
+    page.check("input[value=charges]")
+    page.fill("#reason", "示例小区，未到收租月")
+    page.get_by_role("button", name="结账并出结账包").click()
+    expect(page.locator("[data-closed]")).to_be_visible()
+    head = page.locator("[data-head]").inner_text()
+    closed = page.locator(f"[data-close='{month}']")
+    expect(closed).to_contain_text(head)
+    expect(closed).to_contain_text("未到收租月")
+    href = closed.get_by_role("link", name="结账包").get_attribute("href")
+    assert href is not None
+    body = page.request.get(href).body()
+    with zipfile.ZipFile(io.BytesIO(body)) as pack:
+        assert "close-sheet.pdf" in pack.namelist()
+        assert head in pack.read("manifest.json").decode()
+    page.get_by_text("要重新打开这个月").click()
+    page.fill("#why", "漏了一笔")
+    page.get_by_role("button", name="申请反结账").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("反结账")
+    expect(page.get_by_role("button", name="同意 Approve")).to_have_count(0)
+    second = windows.as_("both", PHONE)
+    second.goto(page.url)
+    second.get_by_role("button", name="同意 Approve").click()
+    second.goto(f"/finance/closing?book={NORTH}&month={month}")
+    expect(second.locator("[data-closed]")).to_have_count(0)
+    expect(second.locator("[data-reopened]")).to_contain_text(month)
+    expect(second.locator(f"[data-close='{month}']")).to_be_visible()
+    assert overflow_px(second) == 0
+
+
+def test_a_supervisor_sees_the_checklist_and_has_no_button(town: Town, windows: Windows) -> None:
+    page = windows.as_("auditor", PHONE)
+    page.goto("/finance/closing")
+    expect(page.locator("[data-read-only]")).to_be_visible()
+    assert page.locator("[data-point]").count() == 9
+    assert page.locator("main form[method=post]").count() == 0
+    assert overflow_px(page) == 0
+
+
+def test_books_and_packs_that_are_not_ones_own_are_refused(town: Town, windows: Windows) -> None:
+    page = windows.as_("zhang", DESK)
+    for path, status in (
+        (f"?book={SOUTH}", 403),
+        ("?book=city", 403),
+        (f"/packs/{SOUTH}/2026-01/1", 403),
+        (f"/packs/{NORTH}/2026-01/1", 404),
+        (f"/packs/{NORTH}/..%2F..%2Fetc/1", 404),
+        ("?month=9999-99", 200),
+    ):
+        assert page.request.get(f"/finance/closing{path}").status == status, path
