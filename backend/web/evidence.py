@@ -1,8 +1,9 @@
-"""Evidence files: listed for each desk, added at the counter, read again for a purpose."""
+"""Evidence files, listed for each desk, added and read again; a person's file: each look for a purpose."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from backend.registry.people import check_member, household_of_clerk
 from backend.registry.rights import REGISTRARS
 from backend.retention.evidence import BYTES_MAX, DESKS, Kind, add_evidence, read_evidence
 from backend.retention.evidence_list import list_evidence
+from backend.retention.person_file import person_file
 from backend.services import services
 
 FORM_BYTES = 64 * 1024
@@ -91,6 +93,24 @@ def read(evidence_id: UUID) -> ResponseReturnValue:
     name = f"{evidence_id}.{ENDINGS[found.media_type]}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return Response(found.body, 200, headers, content_type=found.media_type)
+
+
+@blueprint.post("/person")
+@requires(*REGISTRARS)
+def person_file_for() -> ResponseReturnValue:
+    """Everything that is held of a household's member, for whoever asks at the counter."""
+    parts, who, now, form = services(), required_principal(), datetime.now(UTC), request.form
+    household_id, person_id = _id(form.get("household", "")), _id(form.get("person", ""))
+    fonts = Path(parts.settings.documents.font_folder)
+    with parts.engine.begin() as connection:
+        household_of_clerk(connection, household_id, who)
+        check_member(connection, household_id, person_id)
+        body = person_file(
+            connection, parts.master_key, person_id, actor=who, now=now,
+            purpose=form.get("purpose", ""), font_folder=fonts,
+        )  # fmt: skip
+    headers = {"Content-Disposition": f'attachment; filename="{person_id}.zip"', "Cache-Control": "no-store"}
+    return Response(body, 200, headers, content_type="application/zip")
 
 
 def _id(text: str) -> UUID:

@@ -23,10 +23,10 @@ from backend.registry.estates import estate_key
 from backend.registry.facts import OCCUPANCY_CARE, OPEN_DOORS, PANEL_PHOTOGRAPH, PURPOSES
 from backend.registry.importing import import_households, try_import
 from backend.registry.moves import NewPerson, hand_over_unit, move_in
-from backend.registry.people import correct_person, household_of_clerk, members_of, search
+from backend.registry.people import check_member, correct_person, household_of_clerk, members_of, search
 from backend.registry.rights import REGISTRARS, end_card, end_right, issue_card, set_card_blocked
 from backend.registry.rules import local_day, needs_guardian
-from backend.registry.tables import household_member, unit
+from backend.registry.tables import unit
 from backend.services import services
 from backend.web.estates import estates_of, scope_of
 
@@ -186,8 +186,9 @@ def _act(connection: Connection, household_id: UUID) -> str:
         hand_over_unit(connection, _id("tenancy"), actor=required_principal(), now=datetime.now(UTC))
         return "已交房：租约、门禁权限、门卡和人脸同意都已结束。 Handed over; everything has ended."
     person_id = _id("person")
-    if what not in ACTS or not _is_member(connection, household_id, person_id):
+    if what not in ACTS:
         raise NotFound
+    check_member(connection, household_id, person_id)
     act, said = ACTS[what]
     act(connection, household_id, person_id)
     return said
@@ -285,14 +286,6 @@ def _unit(connection: Connection, form: Mapping[str, str]) -> UUID:
     if found is None:
         raise registry.UnknownThingError("unit", f"{building_id} {number}")
     return found
-
-
-def _is_member(connection: Connection, household_id: UUID, person_id: UUID) -> bool:
-    member = household_member.c
-    row = connection.execute(
-        select(member.person_id).where(member.household_id == household_id, member.person_id == person_id)
-    ).first()
-    return row is not None
 
 
 def _purpose() -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
+from werkzeug.test import TestResponse
 
 from backend.db.engine import connect, make_single_engine
 from backend.db.guards import APP, OWNER
@@ -80,6 +82,28 @@ def test_a_paper_is_handed_in_listed_and_read_for_a_purpose_and_each_look_is_aud
     looks = town.rows("SELECT reason, object_id FROM audit_record WHERE action = 'read_evidence'")
     assert [tuple(one) for one in looks] == [("proof", str(kept(town)))]
     assert PAPER.hex()[20:60] not in town.text_of("evidence")
+
+
+def test_a_clerk_exports_a_members_file_for_a_purpose_and_of_nobody_else(
+    town: Town, client: FlaskClient
+) -> None:
+    person_id, stranger = town.resident(), town.resident("wu", "west", "0101")
+    log_in(client, town, "desk", "operator", "east")
+
+    def export(of: UUID, purpose: str, home: UUID) -> TestResponse:
+        form = {"csrf_token": csrf_token(client, "/people/"), "household": str(home), "person": str(of)}
+        return client.post("/evidence/person", data=form | {"purpose": purpose})
+
+    home = household_of(town, person_id)
+    assert export(person_id, "", home).status_code in {400, 422}
+    assert export(stranger, "person_request", home).status_code == 404
+    assert export(stranger, "person_request", household_of(town, stranger)).status_code == 403
+    given = export(person_id, "person_request", home)
+    assert given.status_code == 200
+    with zipfile.ZipFile(io.BytesIO(given.data)) as archive:
+        assert {"person.json", "person.html", "person.pdf"} <= set(archive.namelist())
+    looks = "SELECT reason, object_id FROM audit_record WHERE action = 'export_person' AND outcome = 'done'"
+    assert [tuple(one) for one in town.rows(looks)] == [("person_request", str(person_id))]
 
 
 @pytest.mark.parametrize(
