@@ -7,13 +7,14 @@ import json
 import shutil
 import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
 from backend.closing import verify_pack
 from backend.closing.beancount_file import beancount_lines
 from backend.closing.book_reading import Opening, in_days
+from backend.closing.helpers import Helpers
 from backend.closing.hledger_file import hledger_lines
 from backend.closing.records import BookMonth, Entry
 from backend.documents.columns import Cell, Sheet
@@ -99,9 +100,24 @@ def write_texts(folder: Path, content: PackContent) -> None:
 
 
 def write_workbooks(folder: Path, workbooks: Mapping[str, Iterable[Sheet]]) -> None:
-    """The tables for people."""
-    for name, sheets in workbooks.items():
-        write_workbook(folder / name, sheets)
+    """The tables for people; the long ones side by side, while the next is read."""
+    with Helpers() as helpers:
+        written = []
+        for name, sheets in workbooks.items():
+            tables, rows = _read(sheets)
+            written.append(helpers.start(rows, write_workbook, folder / name, tables))
+        for one in written:
+            one.result()
+
+
+def _read(sheets: Iterable[Sheet]) -> tuple[list[Sheet], int]:
+    """The tables with all of their rows, and how many there are."""
+    tables, count = [], 0
+    for sheet in sheets:
+        rows = list(sheet.rows)
+        tables.append(replace(sheet, rows=rows))
+        count += len(rows)
+    return tables, count
 
 
 def write_manifest(folder: Path, content: PackContent) -> str:

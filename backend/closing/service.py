@@ -12,9 +12,9 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Engine, Row, func, insert, select, text
 
-from backend.closing import pack, verify_pack
+from backend.closing import pack
 from backend.closing.book_reading import read_accounts
-from backend.closing.build import build_pack
+from backend.closing.build import build_pack, wrong_with
 from backend.closing.checklist import Point, checklist, missing
 from backend.closing.errors import (
     BookUnknownError,
@@ -265,7 +265,7 @@ def _build(
         folder, zipped = work / "pack", work / "pack.zip"
         folder.mkdir()
         manifest = build_pack(connection, folder, book_id, month, head_sequence, previous, closed_at, facts)
-        wrong = verify_pack.verify(folder)
+        wrong = wrong_with(folder, head_sequence - (previous[0] if previous else 0))
         if wrong:
             raise PackWrongError(wrong)
         pack.zip_pack(folder, zipped)

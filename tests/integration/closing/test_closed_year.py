@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from backend.closing import verify_pack
+from backend.closing.build import wrong_with
 from backend.closing.programs import bean_check, find_program, hledger_check
 from backend.closing.records import Month
 from backend.closing.service import close_month
@@ -123,3 +124,11 @@ def test_a_close_that_is_repeated_gives_the_same_pack(closed_year: ClosedYear, t
     )
     assert again.manifest_sha256 == closed.manifest_sha256
     assert again.path.read_bytes() == closed.path.read_bytes()
+
+
+def test_a_pack_checked_in_two_halves_shows_what_is_wrong_in_each(unpacked: Path) -> None:
+    (unpacked / "cash-book.xlsx").write_bytes((unpacked / "remittances.xlsx").read_bytes())
+    (unpacked / "book.journal").write_text("")
+    wrong = verify_pack.verify(unpacked)
+    assert {said.split(":")[0] for said in wrong} == {"manifest", "hledger", "excel"}
+    assert wrong_with(unpacked, 0) == wrong
