@@ -106,18 +106,22 @@ def post(connection: Connection, entries: Sequence[NewEntry]) -> list[PostedEntr
     """
     for entry in entries:
         check(entry)
-    by_event = _one_each(entries)
+    # A batch is large and its events are words to be put together: once for each entry.
+    events = [entry.event for entry in entries]
+    by_event = _one_each(events, entries)
     try:
-        new = _insert(connection, list(by_event.values()))
+        new = _insert(connection, by_event)
     except psycopg.Error as error:
         raise _explained(error, entries) from error
-    known = [entry for event, entry in by_event.items() if event not in new]
-    before = _posted_before(connection, known)
+    before: dict[str, int] = {}
+    if len(new) < len(by_event):
+        known = [entry for event, entry in by_event.items() if event not in new]
+        before = _posted_before(connection, known)
     return [
-        PostedEntry(new[entry.event], entry.event, is_new=True)
-        if entry.event in new
-        else PostedEntry(before[entry.event], entry.event, is_new=False)
-        for entry in entries
+        PostedEntry(new[event], event, is_new=True)
+        if event in new
+        else PostedEntry(before[event], event, is_new=False)
+        for event in events
     ]
 
 
@@ -195,25 +199,27 @@ _TRIAL_BALANCE = text("""
 """)
 
 
-def _one_each(entries: Sequence[NewEntry]) -> dict[str, NewEntry]:
+def _one_each(events: Sequence[str], entries: Sequence[NewEntry]) -> dict[str, NewEntry]:
     by_event: dict[str, NewEntry] = {}
-    for entry in entries:
-        if by_event.setdefault(entry.event, entry) != entry:
-            raise EntryConflictError(entry.event, None)
+    for event, entry in zip(events, entries, strict=True):
+        first = by_event.setdefault(event, entry)
+        if first is not entry and first != entry:
+            raise EntryConflictError(event, None)
     return by_event
 
 
-def _insert(connection: Connection, entries: list[NewEntry]) -> dict[str, int]:
+def _insert(connection: Connection, by_event: dict[str, NewEntry]) -> dict[str, int]:
     """Ids of those that were not in the books before, by event."""
-    if not entries:
+    if not by_event:
         return {}
-    if len(entries) == 1:
-        (entry,) = entries
+    if len(by_event) == 1:
+        ((event, entry),) = by_event.items()
         sql, values = statements.insert_one(len(entry.lines)), statements.parameters_of_one(entry)
         row = _driver(connection).execute(sql, values).fetchone()
-        return {entry.event: row[0]} if row is not None else {}
+        return {event: row[0]} if row is not None else {}
+    events, entries = list(by_event), list(by_event.values())
     rows = _driver(connection).execute(statements.INSERT_MANY, statements.parameters_of_many(entries))
-    return {entries[place - 1].event: entry_id for entry_id, place in rows}
+    return {events[place - 1]: entry_id for entry_id, place in rows}
 
 
 def _explained(error: psycopg.Error, entries: Sequence[NewEntry]) -> Exception:
