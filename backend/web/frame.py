@@ -53,6 +53,7 @@ MENU = (
     ),
     MenuEntry("reports.index", ("finance", "supervisor"), "报表", "Reports, with Excel and CSV"),
     MenuEntry("closing.index", ("finance", "supervisor"), "月末结账", "Month close and its packs"),
+    MenuEntry("oversight.index", ("supervisor", "finance"), "各小区一览", "Across estates"),
     MenuEntry("arrears.index", ("finance", "supervisor"), "欠费提醒", "Who is behind"),
     MenuEntry("write_offs.index", ("finance", "supervisor"), "坏账核销", "Write-offs and what came back"),
     MenuEntry("my_data.index", ("tenant",), "人脸与我的信息", "My face and my data"),
