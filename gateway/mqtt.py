@@ -89,6 +89,8 @@ class BrokerLink:
         self._unacknowledged: deque[tuple[int, int]] = deque()  # position, and the packet's number
         self.position = 0  # messages since the start, over all connections
         self.ready = False
+        # What the broker kept for us comes before it has answered our subscriptions: answers may go already.
+        self._accepted = False
 
     def connect(self, now_s: float) -> None:
         """Try to connect; on failure `retry_at` says when to try next. Blocks 3 s at the longest."""
@@ -161,7 +163,9 @@ class BrokerLink:
     def publish(self, topic: str, payload: bytes, qos: int = 1) -> bool:
         """Queue a message for the next `flush`; False when there is no connection to queue it on."""
         client = self._client
-        if client is None or not self.ready or client.batch is None or client.batch.unsent > UNSENT_BYTES_MAX:
+        if client is None or not self._accepted or client.batch is None:
+            return False
+        if client.batch.unsent > UNSENT_BYTES_MAX:
             return False
         return client.publish(topic, payload, qos).rc == paho.MQTT_ERR_SUCCESS
 
@@ -197,7 +201,7 @@ class BrokerLink:
             if client.batch is not None:
                 client.batch.flush()
                 client.batch.close()
-        self.ready = False
+        self.ready = self._accepted = False
 
     def _write(self, client: _Client) -> None:
         if client.want_write():
@@ -210,7 +214,7 @@ class BrokerLink:
             self._client = None
             if client.batch is not None:
                 client.batch.close()
-            self.ready = False
+            self.ready = self._accepted = False
             self._events.lost()
 
     def _connected(
@@ -220,6 +224,7 @@ class BrokerLink:
             self._events.refused(str(reason))
             return
         self._retry_s = RETRY_S_MIN
+        self._accepted = True
         client.subscribe([(topic, 1) for topic in self._filters])
 
     def _subscribed(

@@ -117,6 +117,16 @@ def test_many_packets_that_arrive_at_once_are_all_read_and_acknowledged_in_one_w
     assert acknowledged == b"".join(b"\x40\x02" + struct.pack("!H", number) for number in range(1, 301))
 
 
+def test_what_the_broker_kept_for_us_is_answered_before_it_has_answered_our_subscriptions(wire: Wire) -> None:
+    wire.link.connect(0.0)
+    assert not wire.link.publish("estate/e/gate/answer", b"too early")
+    wire.say(CONNACK + publish(1, b"kept"))
+    assert wire.messages == [("estate/e/gate/event", b"kept")]
+    assert wire.link.publish("estate/e/gate/answer", b"the answer")
+    wire.link.flush()
+    assert b"the answer" in wire.heard()
+
+
 def test_what_is_not_on_the_disk_stays_with_the_broker_and_comes_again_on_the_next_connection(
     wire: Wire,
 ) -> None:
