@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -308,6 +309,27 @@ def test_the_keeper_says_how_full_the_buffer_is_and_deletes_what_is_old(path: Pa
     keeper.step()
     store = JournalStore(path, read_only=True)
     wait_until(lambda: len(list(store.latest(9))) == 1, 10, "the old row is gone")
+    store.close()
+    keeper.close()
+
+
+def test_on_a_nearly_full_disk_the_oldest_forwarded_records_go_before_their_time(
+    path: Path, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = JournalKeeper(path, 720, office.journal, lambda: NOON + timedelta(minutes=5))
+    office.submit("a", "b", "c", "d")
+    office.done.get(timeout=10)
+    office.journal.mark(Forwarded(2, ((1, "unknown_door"),)))
+    wait_until(lambda: _fill(keeper).rows.unforwarded == 2, 10, "the mark")
+    assert not keeper.buffer.nearly_full
+    total = 100 << 30
+    nearly = shutil._ntuple_diskusage(total, total - (4 << 30), 4 << 30)
+    monkeypatch.setattr("gateway.journal_keeper.shutil.disk_usage", lambda _folder: nearly)
+    keeper.step()
+    assert keeper.buffer.nearly_full
+    store = JournalStore(path, read_only=True)
+    # The refused one and those that wait stay, however full it is.
+    wait_until(lambda: [seq for seq, _, _ in store.latest(9)] == [4, 3, 1], 10, "the forwarded one is gone")
     store.close()
     keeper.close()
 

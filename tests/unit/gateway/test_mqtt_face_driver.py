@@ -314,3 +314,16 @@ def check(reading: Reading, whose: Address | None = HERE) -> None:
 
 def down(name: str) -> Any:
     return json.loads((SAMPLES / f"down/{name}.json").read_text())
+
+
+@pytest.mark.parametrize("leaf", ["Rec", "Snap", "Ack"])
+def test_a_panel_of_another_gateway_on_the_same_broker_is_passed_over_without_an_alarm(leaf: str) -> None:
+    payload = b'{"operator": "RecPush", "info": {"facesluiceId": "P999"}}'
+    # Without an address nothing is raised, logged, recorded or answered; it is counted.
+    assert driver().read(f"mqtt/face/P999/{leaf}", payload) == Rejected(None, "unknown_device", len(payload))
+
+
+@pytest.mark.parametrize("topic", ["mqtt/face/basic", "mqtt/face/heartbeat"])
+def test_what_is_said_of_another_gateways_panel_on_a_shared_topic_is_passed_over(topic: str) -> None:
+    payload = b'{"operator": "HeartBeat", "info": {"facesluiceId": "P999", "time": "2026-09-01 12:00:00"}}'
+    assert driver().read(topic, payload) == Rejected(None, "unknown_device", len(payload))
