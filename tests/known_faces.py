@@ -5,6 +5,7 @@ Whoever makes a face for a test plants it here; `tests/conftest.py` and the data
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -16,7 +17,6 @@ import numpy as np
 import psycopg
 from psycopg import sql
 
-from simulators.photos import FOLDER, DemoPhotos, photos
 from tests.leaks import Marks, files_with
 
 # The evidence store keeps what a person signed or what was broken, sealed; the only table that is left out.
@@ -24,7 +24,10 @@ EVIDENCE_TABLES = frozenset({"evidence"})
 # Logs of every process, and what gateways sent up (`tests/recorded`).
 WRITTEN = frozenset({".log", ".sent"})
 RECORDER = Path(__file__).parent / "recorded"
+# Who uses the photographs has loaded this module; a demo does so in a process of its own.
+PHOTOGRAPHS = "simulators.photos"
 _KNOWN = Marks()
+_KNOWN.plant_any_jpeg()
 
 # In a process of its own, for dlib holds much memory.
 _ENCODE = """
@@ -48,16 +51,16 @@ def plant_image(name: str, image: bytes) -> None:
     _KNOWN.plant_image(name, image)
 
 
-@cache
 def known() -> Marks:
-    """All that is known; the photographs are read and encoded at the first search."""
-    _KNOWN.plant_any_jpeg()
-    if FOLDER.is_dir():
-        _plant_photographs(photos())
+    """All that is known; photographs, where the run uses them, are read and encoded at the first search."""
+    if PHOTOGRAPHS in sys.modules:
+        _plant_photographs()
     return _KNOWN
 
 
-def _plant_photographs(pictures: DemoPhotos) -> None:
+@cache
+def _plant_photographs() -> None:
+    pictures = importlib.import_module(PHOTOGRAPHS).photos()
     paths = [*pictures.a, *pictures.a_parts, pictures.b, pictures.c]
     for path in paths:
         _KNOWN.plant_image(path.stem, path.read_bytes())
@@ -85,6 +88,7 @@ def faces_in_database(dsn: str) -> list[str]:
 
 def recording(folder: Path) -> dict[str, str]:
     """Environment with which a gateway's process writes down in `folder` what it sends up to the city."""
+    importlib.import_module(PHOTOGRAPHS)
     return {"PYTHONPATH": str(RECORDER), "TESTS_SENT_FOLDER": str(folder)}
 
 

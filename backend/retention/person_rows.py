@@ -96,7 +96,7 @@ def _someone(connection: Connection, person_id: UUID, households: list[UUID], he
         name,
         frozenset(str(one) for one in connection.scalars(own)),
         frozenset(str(one.person_id) for one in others),
-        frozenset(one.name for one in others if one.name != name),
+        frozenset(one.name for one in others if one.name not in name),
     )
 
 
