@@ -10,6 +10,9 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import insert, text
 
+from backend.approvals.service import approve
+from backend.closing.take_over import post_agreed, propose_take_over
+from backend.identity.principal import Principal
 from backend.ledger import service as ledger
 from backend.ledger.books import open_books
 from backend.ledger.periods import lock_period
@@ -21,7 +24,9 @@ from backend.reconciliation.lines import Format
 from backend.reconciliation.run import around, run_account
 from backend.reconciliation.settings import ReconciliationSettings
 from backend.registry import tables as registry
+from backend.rent.settings import RentSettings
 from simulators.bank.month import Payment
+from tests.integration.money.conftest import make_principal
 from tests.integration.reconciliation.conftest import (
     END,
     NOW,
@@ -32,6 +37,7 @@ from tests.integration.reconciliation.conftest import (
     make_world,
     receipt_entry,
 )
+from tests.unit.closing.old_books import Evening
 from tests.unit.reconciliation.sample import BOOK, FROM
 
 RULES = ReconciliationSettings()
@@ -61,6 +67,27 @@ def test_a_reconciled_month_is_clean_on_every_day_with_equal_sums(books: Books) 
     assert sum(one.line_count for one in found.values()) == books.count(
         "statement_line", f"value_on >= '{END - timedelta(days=CHECKED_DAYS)}'"
     )
+
+
+def test_a_balance_that_was_taken_over_waits_for_no_line(books: Books, clerk: Principal) -> None:
+    evening = Evening(money={"待缴租金": 500_000, "Stripe在途": 20_000})
+    with books.engine.begin() as connection:
+        second = make_principal(connection, "second", "finance", None)
+        month, rent = date(2026, 12, 1), RentSettings()
+        asked = propose_take_over(
+            connection, BOOK, month, "期初", evening.workbook(), "上线", clerk, NOW, rent
+        )
+        approve(connection, asked.proposal.proposal_id, second, NOW)
+        post_agreed(connection, asked.proposal.proposal_id, second, NOW)
+    world = make_world()
+    for channel, payments in world.payments.items():
+        books.receive(channel, payments)
+    for file in world.files():
+        books.bring(file)
+    found = states(books, NOW)
+    assert {one.state for one in found.values()} == {"clean"}
+    assert all(one.line_fen == one.entry_fen for one in found.values())
+    assert books.cases() == []
 
 
 def test_a_day_waits_until_its_statement_is_due_and_is_then_missing(books: Books) -> None:
