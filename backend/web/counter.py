@@ -13,7 +13,7 @@ from backend.api.errors import status_of
 from backend.db.arrays import among
 from backend.errors import ExplainedError
 from backend.identity.principal import Principal, Role
-from backend.identity.service import audit, check_role
+from backend.identity.service import check_role
 from backend.identity.web import required_principal, requires
 from backend.payments.checkouts import CheckoutView, Wanted, checkout_state, estate_of, open_checkout
 from backend.payments.counter import take_at_counter
@@ -28,6 +28,7 @@ from backend.services import services
 from backend.web import words
 from backend.web.amounts import AmountError, read_yuan
 from backend.web.estates import estates_of
+from backend.web.looking import look_at_account
 from backend.web.payment_view import payment_page
 from backend.web.qr import code_url
 from backend.web.rent_view import charges_of
@@ -126,19 +127,7 @@ def shown(checkout_id: UUID) -> str:
 def _household(household_id: UUID, refused: ExplainedError | None) -> str:
     who, now = required_principal(), datetime.now(UTC)
     with services().engine.begin() as connection:
-        estate_id = estate_of(connection, household_id)
-        check_role(who, "counter.household", estate_id, *ROLES)
-        audit(
-            connection,
-            who,
-            "look_at_account",
-            "done",
-            "household",
-            str(household_id),
-            estate_id,
-            "counter",
-            now,
-        )
+        estate_id = look_at_account(connection, household_id, who, "counter.household", ROLES, "counter", now)
         statement = household_statement(connection, household_id)
         written_off = given_up(connection, households=[household_id])
         home = _homes(connection, registry.tenancy.c.household_id == household_id)

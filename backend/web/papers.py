@@ -10,10 +10,8 @@ from flask import Blueprint, Response, render_template
 from sqlalchemy import Connection, select
 
 from backend.identity.principal import Role
-from backend.identity.service import audit, check_role
 from backend.identity.web import required_principal, requires
 from backend.registry.rules import local_day
-from backend.registry.tables import household
 from backend.rent.account_book import AccountBook, account_book
 from backend.rent.dunning_tables import dunning_case
 from backend.rent.errors import DemandUnknownError, HouseholdUnknownError, ReceiptUnknownError
@@ -22,6 +20,7 @@ from backend.rent.papers import Office, demand_pdf, receipt_pdf, statement_pdf, 
 from backend.rent.service import household_of
 from backend.rent.tables import payment
 from backend.services import services
+from backend.web.looking import look_at_account
 
 ROLES: tuple[Role, ...] = ("finance", "supervisor")
 PDF = "application/pdf"
@@ -157,13 +156,7 @@ def _household_of_receipt(connection: Connection, number: str) -> UUID:
 
 def _may_look(connection: Connection, household_id: UUID, detail: str, now: datetime) -> None:
     who = required_principal()
-    estate_id = connection.execute(
-        select(household.c.estate_id).where(household.c.household_id == household_id)
-    ).scalar_one_or_none()
-    if estate_id is None:
-        raise HouseholdUnknownError
-    check_role(who, "finance.look_at_account", estate_id, *ROLES)
-    audit(connection, who, "look_at_account", "done", "household", str(household_id), estate_id, detail, now)
+    look_at_account(connection, household_id, who, "finance.look_at_account", ROLES, detail, now)
 
 
 def _office() -> Office:

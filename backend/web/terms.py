@@ -16,9 +16,7 @@ from backend.api.errors import status_of
 from backend.documents.cells import WrongCellError, day
 from backend.errors import ExplainedError
 from backend.identity.principal import Principal, Role
-from backend.identity.service import audit, check_role
 from backend.identity.web import required_principal, requires
-from backend.payments.checkouts import estate_of
 from backend.registry import tables as registry
 from backend.rent.allocation import Due
 from backend.rent.charging import NewCharge
@@ -32,6 +30,7 @@ from backend.rent.tables import rent_charge, rent_term
 from backend.services import services
 from backend.web import words
 from backend.web.amounts import AmountError, read_yuan
+from backend.web.looking import look_at_account
 from backend.web.tariffs import permille
 
 ROLES: tuple[Role, ...] = ("finance",)
@@ -162,19 +161,7 @@ def _page(
 ) -> str:
     who, now = required_principal(), datetime.now(UTC)
     with services().engine.begin() as connection:
-        estate_id = estate_of(connection, household_id)
-        check_role(who, "rent.terms", estate_id, *ROLES)
-        audit(
-            connection,
-            who,
-            "look_at_account",
-            "done",
-            "household",
-            str(household_id),
-            estate_id,
-            "terms",
-            now,
-        )
+        look_at_account(connection, household_id, who, "rent.terms", ROLES, "terms", now)
         tariffs = connection.execute(
             select(tariff.c.plan_id, tariff.c.name_zh)
             .where(tariff.c.kind.in_(("rent", "property_fee")), tariff.c.to_on.is_(None))

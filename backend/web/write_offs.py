@@ -16,7 +16,7 @@ from backend.approvals import service as approvals
 from backend.approvals.service import STATES_ZH, Proposal
 from backend.errors import ExplainedError
 from backend.identity.principal import Principal, Role
-from backend.identity.service import audit, check_role
+from backend.identity.service import check_role
 from backend.identity.web import required_principal, requires
 from backend.payments.checkouts import estate_of
 from backend.rent.account_book import unit_of, units_of
@@ -28,6 +28,7 @@ from backend.rent.statement import open_charges
 from backend.services import services
 from backend.web.amounts import read_yuan
 from backend.web.estates import chosen, estates_of
+from backend.web.looking import look_at_account
 
 KIND: Literal["write_off"] = "write_off"
 ROLES: tuple[Role, ...] = ("finance",)
@@ -123,19 +124,7 @@ def _owed(connection: Connection, household_id: UUID) -> list[Owed]:
 def _household(household_id: UUID, refused: ExplainedError | None) -> str:
     who, now = required_principal(), datetime.now(UTC)
     with services().engine.begin() as connection:
-        estate_id = estate_of(connection, household_id)
-        check_role(who, "finance.write_off", estate_id, *ROLES)
-        audit(
-            connection,
-            who,
-            "look_at_account",
-            "done",
-            "household",
-            str(household_id),
-            estate_id,
-            "write_off",
-            now,
-        )
+        look_at_account(connection, household_id, who, "finance.write_off", ROLES, "write_off", now)
         owed = _owed(connection, household_id)
         rows: list[GivenUp] = given_up(connection, households=[household_id])
         asked: list[Proposal] = [

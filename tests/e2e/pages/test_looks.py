@@ -125,6 +125,11 @@ def visit_all(town: Town, windows: Windows, width: int, look: Callable[[str, Pag
     for name, path in (("choice", "/"), ("ledger", "/finance/today"), ("doors", "/operator/doors")):
         staff.goto(path)
         look(name, staff)
+    home = town.homes["chen"].household_id
+    for path in ("/finance/measures", "/finance/tariffs", f"/finance/homes/{home}"):
+        staff.goto(path)
+        look(path, staff)
+    staff.goto("/operator/doors")
     staff.get_by_role("link", name="是谁").first.click()
     staff.get_by_role("heading", name="查看是谁").wait_for()
     look("who", staff)
