@@ -96,7 +96,7 @@ def _reading(connection: Connection, sent: MultiDict[str, str], who: Principal, 
     serial = sent.get("serial", "").strip()
     read_meter(
         connection, sent.get("kind", ""), serial, read_on, value, who, now,
-        rolled_over="rolled_over" in sent, corrects="corrects" in sent,
+        rolled_over=sent.get("special") == "rolled_over", corrects=sent.get("special") == "corrects",
     )  # fmt: skip
     return f"{serial} 读数 {in_words(value)} 已记录。 The reading is kept."
 

@@ -74,7 +74,7 @@ def test_a_clerk_installs_a_meter_reads_it_and_puts_a_reading_right(
     expect(page.locator("[data-reading]").first).to_contain_text("22.5")
     send(page, reading, "记录", serial="W-1", value="23.5", day="2026-10-31")
     expect(page.get_by_role("alert")).to_be_visible()
-    page.locator(f"{reading} [name=corrects]").check()
+    page.locator(f"{reading} [name=special]").select_option("corrects")
     page.locator(reading).get_by_role("button", name="记录").click()
     expect(page.locator("[data-reading]").first).to_contain_text("更正")
     assert town.count("meter_reading") == 3
