@@ -171,7 +171,7 @@ def test_every_page_fits_its_window_and_can_be_read_touched_and_listened_to(
 
     visit_all(town, windows, width, look)
     assert wrong == {}
-    assert len(seen) == 16
+    assert len(seen) == 19
 
 
 def test_chinese_is_painted_with_a_chinese_font(town: Town, windows: Windows) -> None:
