@@ -9,7 +9,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import Connection, select, text
+from sqlalchemy import ColumnElement, Connection, func, select, text
 
 from backend.ledger import statements
 from backend.ledger.errors import (
@@ -166,11 +166,57 @@ def reverse(
     return post(connection, [mirror])[0]
 
 
-def entries_of_day(connection: Connection, book_ids: Iterable[str], day: date) -> list[EntryView]:
-    """What counts for `day` in these books, in the order of posting."""
-    return _entries(
-        connection, journal_entry.c.effective_on == day, journal_entry.c.book_id.in_(list(book_ids))
+def entry_of(connection: Connection, entry_id: int) -> EntryView:
+    """One entry with its postings.
+
+    Raises:
+        EntryUnknownError: no such entry.
+    """
+    found = _entries(connection, journal_entry.c.entry_id == entry_id)
+    if not found:
+        raise EntryUnknownError(entry_id)
+    return found[0]
+
+
+def entries_of_day(
+    connection: Connection, book_ids: Iterable[str], day: date, limit: int | None = None, offset: int = 0
+) -> list[EntryView]:
+    """What counts for `day` in these books, in the order of posting; all of it, or a part."""
+    return _entries(connection, *_of_day(book_ids, day), limit=limit, offset=offset)
+
+
+def count_of_day(connection: Connection, book_ids: Iterable[str], day: date) -> int:
+    """How many entries count for `day` in these books."""
+    return connection.execute(
+        select(func.count()).select_from(journal_entry).where(*_of_day(book_ids, day))
+    ).scalar_one()
+
+
+def sums_of_day(connection: Connection, book_ids: Iterable[str], day: date) -> list[Balance]:
+    """What was posted to each account for `day` in these books, by code; added up by PostgreSQL."""
+    rows = connection.execute(
+        select(
+            account.c.account_code,
+            account.c.name_zh,
+            account.c.name_en,
+            account.c.kind,
+            func.sum(posting.c.debit_fen).label("debit_fen"),
+            func.sum(posting.c.credit_fen).label("credit_fen"),
+        )
+        .join(posting, posting.c.account_code == account.c.account_code)
+        .join(journal_entry, journal_entry.c.entry_id == posting.c.entry_id)
+        .where(*_of_day(book_ids, day))
+        .group_by(account.c.account_code)
+        .order_by(account.c.account_code)
     )
+    return [
+        Balance(row.account_code, row.name_zh, row.name_en, row.kind, int(row.debit_fen), int(row.credit_fen))
+        for row in rows
+    ]
+
+
+def _of_day(book_ids: Iterable[str], day: date) -> tuple[ColumnElement[bool], ...]:
+    return journal_entry.c.effective_on == day, journal_entry.c.book_id.in_(list(book_ids))
 
 
 def trial_balance(connection: Connection, book_id: str, on: date) -> list[Balance]:
@@ -266,10 +312,11 @@ def _lines(view: EntryView) -> tuple[Line, ...]:
     return tuple(Line(p.account_code, p.debit_fen, p.credit_fen, p.about) for p in view.postings)
 
 
-def _entries(connection: Connection, *conditions: object) -> list[EntryView]:
-    heads = connection.execute(
-        select(journal_entry).where(*conditions).order_by(journal_entry.c.entry_id)  # type: ignore[arg-type]
-    ).all()
+def _entries(
+    connection: Connection, *conditions: ColumnElement[bool], limit: int | None = None, offset: int = 0
+) -> list[EntryView]:
+    query = select(journal_entry).where(*conditions).order_by(journal_entry.c.entry_id)
+    heads = connection.execute(query.limit(limit).offset(offset)).all()
     rows = connection.execute(
         select(posting, account.c.name_zh, account.c.name_en)
         .join(account, account.c.account_code == posting.c.account_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from flask import Blueprint, render_template, request, url_for
@@ -14,13 +15,13 @@ from backend.identity.principal import ALL, Role
 from backend.identity.service import audit, check_role
 from backend.identity.web import required_principal, requires
 from backend.ledger.books import CITY_BOOK
-from backend.ledger.service import entries_of_day
+from backend.ledger.service import count_of_day, entries_of_day, entry_of, sums_of_day
 from backend.ledger.tables import book, journal_entry
 from backend.registry.estates import EstateView
 from backend.services import services
 from backend.web import words
 from backend.web.estates import chosen, estates_of, scope_of
-from backend.web.ledger_view import entry_row, ledger_page
+from backend.web.ledger_view import PAGE_ENTRIES, LedgerPage, entry_row, ledger_page, sheet_within
 from backend.web.sources import source_of
 
 ROLES: tuple[Role, ...] = ("finance", "supervisor")
@@ -44,9 +45,7 @@ def today() -> str:
         whole = not wanted and scope_of(who, ROLES) is ALL
         books = _books(connection, shown, whole=whole)
         on = day or words.today(now)
-        page = ledger_page(
-            on, entries_of_day(connection, books, on), books, read_sheet(request.args.get("sheet"))
-        )
+        page = _page(connection, books, on, read_sheet(request.args.get("sheet")))
     return render_template(
         "ledger.html",
         page=page,
@@ -67,12 +66,12 @@ def entry(entry_id: int) -> str:
     """One entry with what it was made from; the look at a household's account is recorded."""
     who, now = required_principal(), datetime.now(UTC)
     with services().engine.begin() as connection:
-        book_id, day, estate_id = _place(connection, entry_id)
+        day, estate_id = _place(connection, entry_id)
         if estate_id is not None:
             check_role(who, "finance.entry", estate_id, *ROLES)
         elif scope_of(who, ROLES) is not ALL:
             raise NotAllowedError(who.actor, "finance.entry", ROLES, None)
-        (shown,) = [one for one in entries_of_day(connection, [book_id], day) if one.entry_id == entry_id]
+        shown = entry_of(connection, entry_id)
         source = source_of(connection, shown)
         if source is not None and source.household_id is not None:
             audit(
@@ -108,16 +107,24 @@ def read_sheet(text: str | None) -> int:
     return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 7 else 1
 
 
-def _place(connection: Connection, entry_id: int) -> tuple[str, date, str | None]:
-    """Book, day and estate of an entry."""
+def _page(connection: Connection, books: Mapping[str, str], on: date, wanted: int) -> LedgerPage:
+    """One sheet of a day: its entries are read, the day's sums are PostgreSQL's."""
+    count = count_of_day(connection, books, on)
+    sheet, _ = sheet_within(count, wanted)
+    entries = entries_of_day(connection, books, on, PAGE_ENTRIES, (sheet - 1) * PAGE_ENTRIES)
+    return ledger_page(on, entries, sums_of_day(connection, books, on), count, books, sheet)
+
+
+def _place(connection: Connection, entry_id: int) -> tuple[date, str | None]:
+    """Day and estate of an entry."""
     row = connection.execute(
-        select(journal_entry.c.book_id, journal_entry.c.effective_on, book.c.estate_id)
+        select(journal_entry.c.effective_on, book.c.estate_id)
         .join(book, book.c.book_id == journal_entry.c.book_id)
         .where(journal_entry.c.entry_id == entry_id)
     ).one_or_none()
     if row is None:
         raise NotFound
-    return row.book_id, row.effective_on, row.estate_id
+    return row.effective_on, row.estate_id
 
 
 def _books(connection: Connection, shown: list[EstateView], *, whole: bool) -> dict[str, str]:

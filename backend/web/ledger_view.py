@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from backend.ledger.service import EntryView, PostingView
+from backend.ledger.service import Balance, EntryView, PostingView
 
 PAGE_ENTRIES = 50
 
@@ -69,24 +69,38 @@ class LedgerPage:
     sheets: int
 
 
-def ledger_page(day: date, entries: Sequence[EntryView], books: Mapping[str, str], sheet: int) -> LedgerPage:
-    """Put a day's entries on sheets, and add up what they say.
+def sheet_within(count: int, wanted: int) -> tuple[int, int]:
+    """Which sheet is shown, from 1, and how many there are; outside the range it is the nearest one."""
+    sheets = max(1, -(-count // PAGE_ENTRIES))
+    return min(max(wanted, 1), sheets), sheets
+
+
+def ledger_page(
+    day: date,
+    entries: Sequence[EntryView],
+    sums: Sequence[Balance],
+    count: int,
+    books: Mapping[str, str],
+    sheet: int,
+) -> LedgerPage:
+    """A sheet of a day with what the whole day says.
 
     Args:
+        entries: those of this sheet alone.
+        sums: of all entries of the day, by account; `count` is how many there are.
         books: the Chinese name of each book, by its id.
-        sheet: which sheet, from 1; outside the range it becomes the nearest one.
     """
-    postings = [posting for entry in entries for posting in entry.postings]
-    sheets = max(1, -(-len(entries) // PAGE_ENTRIES))
-    sheet = min(max(sheet, 1), sheets)
-    shown = entries[(sheet - 1) * PAGE_ENTRIES : sheet * PAGE_ENTRIES]
+    sheet, sheets = sheet_within(count, sheet)
     return LedgerPage(
         day=day,
-        entry_count=len(entries),
-        debit_fen=sum(posting.debit_fen for posting in postings),
-        credit_fen=sum(posting.credit_fen for posting in postings),
-        entries=tuple(entry_row(entry, books) for entry in shown),
-        accounts=account_totals(postings),
+        entry_count=count,
+        debit_fen=sum(one.debit_fen for one in sums),
+        credit_fen=sum(one.credit_fen for one in sums),
+        entries=tuple(entry_row(entry, books) for entry in entries),
+        accounts=tuple(
+            AccountTotal(one.account_code, one.name_zh, one.name_en, one.debit_fen, one.credit_fen)
+            for one in sums
+        ),
         sheet=sheet,
         sheets=sheets,
     )
@@ -109,18 +123,3 @@ def entry_row(entry: EntryView, books: Mapping[str, str]) -> EntryRow:
         debit_fen=sum(posting.debit_fen for posting in entry.postings),
         credit_fen=sum(posting.credit_fen for posting in entry.postings),
     )
-
-
-def account_totals(postings: Iterable[PostingView]) -> tuple[AccountTotal, ...]:
-    """Sums by account, in the order of the codes."""
-    totals: dict[str, AccountTotal] = {}
-    for posting in postings:
-        before = totals.get(posting.account_code)
-        totals[posting.account_code] = AccountTotal(
-            posting.account_code,
-            posting.account_zh,
-            posting.account_en,
-            posting.debit_fen + (before.debit_fen if before else 0),
-            posting.credit_fen + (before.credit_fen if before else 0),
-        )
-    return tuple(totals[code] for code in sorted(totals))

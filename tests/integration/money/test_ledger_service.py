@@ -26,7 +26,16 @@ from backend.ledger.errors import (
     UnbalancedEntryError,
 )
 from backend.ledger.rules import Dimensions, NewEntry, credit, debit
-from backend.ledger.service import PostedEntry, entries_of_day, post, reverse, trial_balance
+from backend.ledger.service import (
+    PostedEntry,
+    count_of_day,
+    entries_of_day,
+    entry_of,
+    post,
+    reverse,
+    sums_of_day,
+    trial_balance,
+)
 from tests.benchmarks import ledger_floor as floor
 
 if TYPE_CHECKING:
@@ -40,6 +49,24 @@ DAY = date(2026, 11, 3)
 def entry(office: Office, key: str, fen: int = 100, book_id: str = CITY_BOOK, on: date = DAY) -> NewEntry:
     lines = (debit("1001", fen, ABOUT), credit("1002", fen - 1), credit("1212.01", 1, ABOUT))
     return NewEntry(book_id, "test", key, on, office.now, "测试", lines, "test", uuid4())
+
+
+def test_a_day_is_read_in_parts_that_together_are_the_day(office: Office) -> None:
+    with office.engine.begin() as connection:
+        post(connection, [entry(office, str(number), fen=100 + number) for number in range(7)])
+        whole = entries_of_day(connection, [CITY_BOOK], DAY)
+        parts = [entries_of_day(connection, [CITY_BOOK], DAY, 3, start) for start in (0, 3, 6)]
+        assert [len(part) for part in parts] == [3, 3, 1]
+        assert [one for part in parts for one in part] == whole
+        assert count_of_day(connection, [CITY_BOOK], DAY) == 7
+        sums = {
+            one.account_code: (one.debit_fen, one.credit_fen)
+            for one in sums_of_day(connection, [CITY_BOOK], DAY)
+        }
+        assert sums == {"1001": (721, 0), "1002": (0, 714), "1212.01": (0, 7)}
+        assert entry_of(connection, whole[4].entry_id) == whole[4]
+        with pytest.raises(EntryUnknownError):
+            entry_of(connection, 10**9)
 
 
 def test_an_entry_reads_back_as_it_was_posted(office: Office) -> None:
