@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from backend.errors import ExplainedError
+from backend.ledger.errors import yuan
 from backend.rent.quantities import in_words
 
 
@@ -336,6 +337,7 @@ class LetOffTooMuchError(ExplainedError):
     def __init__(self, amount_fen: int, left_fen: int) -> None:
         self.amount_fen, self.left_fen = amount_fen, left_fen
         super().__init__(
-            f"这一项只欠 {left_fen} 分，不能减免或核销 {amount_fen} 分；已交的请用退款。",
-            f"Only {left_fen} fen are owed, so {amount_fen} cannot be let off; what was paid is refunded.",
+            f"这一项只欠 {yuan(left_fen)} 元，不能减免或核销 {yuan(amount_fen)} 元；已交的请用退款。",
+            f"Only {yuan(left_fen)} yuan are owed, so {yuan(amount_fen)} cannot be let off; what was paid is "
+            "refunded.",
         )

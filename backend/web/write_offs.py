@@ -14,6 +14,8 @@ from sqlalchemy import Connection
 from backend.api.errors import status_of
 from backend.approvals import service as approvals
 from backend.approvals.service import STATES_ZH, Proposal
+from backend.documents.cells import WrongCellError
+from backend.documents.cells import fen as yuan_of
 from backend.errors import ExplainedError
 from backend.identity.principal import Principal, Role
 from backend.identity.service import check_role
@@ -26,7 +28,6 @@ from backend.rent.let_off import let_off, propose_let_off
 from backend.rent.recoveries import GivenUp, given_up
 from backend.rent.statement import open_charges
 from backend.services import services
-from backend.web.amounts import read_yuan
 from backend.web.estates import chosen, estates_of
 from backend.web.looking import look_at_account
 
@@ -101,11 +102,13 @@ def propose(household_id: UUID) -> ResponseReturnValue:
         with services().engine.begin() as connection:
             check_role(who, "finance.write_off", estate_of(connection, household_id), *ROLES)
             one = _chosen(_owed(connection, household_id), sent.get("what", ""))
-            fen = read_yuan(sent.get("yuan", ""), one.left_fen) if sent.get("yuan") else one.left_fen
+            fen = yuan_of(sent["yuan"]) if sent.get("yuan") else one.left_fen
             reason = sent.get("reason", "")[:200]
             asked = propose_let_off(connection, KIND, one.charge_id, one.due, fen, reason, who, now)
     except ExplainedError as refused:
         return _household(household_id, refused), status_of(refused)
+    except WrongCellError as refused:
+        return _household(household_id, refused), 422
     return redirect(url_for("approvals.proposal", proposal_id=asked.proposal_id), 303)
 
 
@@ -121,7 +124,7 @@ def _owed(connection: Connection, household_id: UUID) -> list[Owed]:
     return [Owed(one.charge_id, one.month, due, fen) for one in charges for due, fen in one.left.items()]
 
 
-def _household(household_id: UUID, refused: ExplainedError | None) -> str:
+def _household(household_id: UUID, refused: ExplainedError | WrongCellError | None) -> str:
     who, now = required_principal(), datetime.now(UTC)
     with services().engine.begin() as connection:
         look_at_account(connection, household_id, who, "finance.write_off", ROLES, "write_off", now)

@@ -40,7 +40,7 @@ from backend.rent.service import (
     run_month,
     take_payment,
 )
-from backend.rent.tables import payment
+from backend.rent.tables import payment, rent_charge
 from simulators.stripe import people
 from simulators.stripe.core import StripeCore
 from simulators.stripe.mock import deliver, register
@@ -133,6 +133,18 @@ class Office:
         )
         with self.engine.begin() as connection:
             return take_payment(connection, given, actor="test", now=self.now)
+
+    def charge_id(self, home: Home, month: date) -> UUID:
+        """The run's charge of a month."""
+        with self.engine.connect() as connection:
+            found: UUID = connection.execute(
+                select(rent_charge.c.charge_id).where(
+                    rent_charge.c.tenancy_id == home.tenancy_id,
+                    rent_charge.c.month == month,
+                    rent_charge.c.revision == 0,
+                )
+            ).scalar_one()
+            return found
 
     def statement(self, home: Home) -> Statement:
         """The household's account."""

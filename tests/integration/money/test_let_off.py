@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
 
 from backend.approvals import service as approvals
 from backend.approvals.errors import (
@@ -24,7 +23,6 @@ from backend.rent.errors import AmountNotPositiveError, ChargeUnknownError, LetO
 from backend.rent.let_off import Kind, let_off, propose_let_off
 from backend.rent.service import read_month, reassess, run_month
 from backend.rent.settings import LateFeeRule, RentSettings
-from backend.rent.tables import rent_charge
 from tests.integration.money.conftest import make_principal
 
 if TYPE_CHECKING:
@@ -32,18 +30,6 @@ if TYPE_CHECKING:
     from tests.integration.money.conftest import Home, Office
 
 RULES = RentSettings(late_fee=LateFeeRule(daily_ppm=500))
-
-
-def charge_of(office: Office, home: Home, month: date) -> UUID:
-    with office.engine.connect() as connection:
-        found: UUID = connection.execute(
-            select(rent_charge.c.charge_id).where(
-                rent_charge.c.tenancy_id == home.tenancy_id,
-                rent_charge.c.month == month,
-                rent_charge.c.revision == 0,
-            )
-        ).scalar_one()
-        return found
 
 
 def ask(
@@ -82,7 +68,7 @@ def test_a_late_fee_is_waived_by_two_people_and_once(
 ) -> None:
     for month in ("2026-10", "2026-11"):
         run_month(office.engine, None, read_month(month), None, office.now, RULES)
-    november = charge_of(office, home, date(2026, 11, 1))
+    november = office.charge_id(home, date(2026, 11, 1))
     asked = ask(office, november, Due.LATE_FEE, 800, clerk)
     with pytest.raises(ApprovalMissingError):
         carry_out(office, asked)
@@ -112,7 +98,7 @@ def test_a_correction_does_not_undo_a_waiver(
     office: Office, home: Home, clerk: Principal, second: Principal
 ) -> None:
     office.charge("2026-11")
-    charge_id = charge_of(office, home, date(2026, 11, 1))
+    charge_id = office.charge_id(home, date(2026, 11, 1))
     carry_out(office, agree(office, ask(office, charge_id, Due.RENT, 30_000, clerk), second))
     with office.engine.begin() as connection:
         assert reassess(connection, home.tenancy_id, date(2026, 11, 1), clerk, office.now, RULES) == []
@@ -123,7 +109,7 @@ def test_arrears_are_written_off_and_what_was_paid_in_the_meantime_is_not(
     office: Office, home: Home, clerk: Principal, second: Principal
 ) -> None:
     office.charge("2026-10")
-    charge_id = charge_of(office, home, date(2026, 10, 1))
+    charge_id = office.charge_id(home, date(2026, 10, 1))
     first = agree(office, ask(office, charge_id, Due.RENT, 60_000, clerk, "write_off"), second)
     other = agree(office, ask(office, charge_id, Due.RENT, 100_000, clerk, "write_off"), second)
     carry_out(office, first, "write_off")
@@ -135,7 +121,7 @@ def test_arrears_are_written_off_and_what_was_paid_in_the_meantime_is_not(
 
 def test_what_is_no_waiver_is_refused(office: Office, home: Home, clerk: Principal) -> None:
     office.charge("2026-11")
-    charge_id = charge_of(office, home, date(2026, 11, 1))
+    charge_id = office.charge_id(home, date(2026, 11, 1))
     for fen, refusal in (
         (0, AmountNotPositiveError),
         (-1, AmountNotPositiveError),

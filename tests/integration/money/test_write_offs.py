@@ -12,7 +12,6 @@ import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
 
 from backend.approvals import service as approvals
 from backend.ledger.service import entries_of_day
@@ -20,7 +19,6 @@ from backend.rent.account_book import account_book
 from backend.rent.allocation import Due
 from backend.rent.let_off import let_off, propose_let_off
 from backend.rent.recoveries import GivenUp, after, given_up, share_out
-from backend.rent.tables import rent_charge
 from tests.integration.conftest import Database
 from tests.integration.money.conftest import NOW
 
@@ -28,20 +26,8 @@ if TYPE_CHECKING:
     from tests.integration.money.conftest import Home, Office
 
 
-def charge_of(office: Office, home: Home, month: date) -> UUID:
-    with office.engine.connect() as connection:
-        found: UUID = connection.execute(
-            select(rent_charge.c.charge_id).where(
-                rent_charge.c.tenancy_id == home.tenancy_id,
-                rent_charge.c.month == month,
-                rent_charge.c.revision == 0,
-            )
-        ).scalar_one()
-        return found
-
-
 def write_off(office: Office, home: Home, month: date, fen: int) -> UUID:
-    charge_id = charge_of(office, home, month)
+    charge_id = office.charge_id(home, month)
     first, second = office.clerk(), office.clerk()
     with office.engine.begin() as connection:
         asked = propose_let_off(
