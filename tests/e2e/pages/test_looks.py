@@ -126,7 +126,17 @@ def visit_all(town: Town, windows: Windows, width: int, look: Callable[[str, Pag
         staff.goto(path)
         look(name, staff)
     home = town.homes["chen"].household_id
-    for path in ("/finance/measures", "/finance/tariffs", f"/finance/homes/{home}"):
+    for path in (
+        "/finance/measures",
+        "/finance/tariffs",
+        f"/finance/homes/{home}",
+        "/finance/reports",
+        f"/finance/reports/trial_balance?book={NORTH}",
+        "/finance/closing",
+        "/finance/take-over",
+        "/finance/write-offs",
+        "/oversight",
+    ):
         staff.goto(path)
         look(path, staff)
     staff.goto("/operator/doors")
@@ -171,7 +181,7 @@ def test_every_page_fits_its_window_and_can_be_read_touched_and_listened_to(
 
     visit_all(town, windows, width, look)
     assert wrong == {}
-    assert len(seen) == 19
+    assert len(seen) == 25
 
 
 def test_chinese_is_painted_with_a_chinese_font(town: Town, windows: Windows) -> None:
