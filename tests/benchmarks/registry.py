@@ -166,6 +166,7 @@ def _served(server: EmbeddedPostgres, folder: Path) -> Iterator[tuple[str, str, 
         principal_id = add_principal(connection, "bench", "bench", None, actor="bench", now=now)
         grant_role(connection, principal_id, "admin", None, actor="bench", now=now)
         credential = add_gateway(connection, "gw", [ESTATE], actor="bench", now=now)
+        publish_notice(connection, OPEN_DOORS, NOTICE, actor="bench", now=now)
         connection.execute(SEED, {"estate": ESTATE, "people": PEOPLE})
         people: list[UUID] = list(connection.scalars(text("SELECT person_id FROM person")))
         publish_persons(connection, people, now)
@@ -227,7 +228,6 @@ def _withdrawals(url: str, actor: Principal, gateway: _Gateway) -> list[float]:
         people: list[UUID] = list(
             connection.scalars(text("SELECT person_id FROM person LIMIT :n"), {"n": WITHDRAWALS})
         )
-        publish_notice(connection, OPEN_DOORS, NOTICE, actor="bench", now=datetime.now(UTC))
         for person_id in people:
             given = NewConsent(person_id, OPEN_DOORS, "counter", None)
             give_consent(connection, given, actor=actor, now=datetime.now(UTC))
