@@ -152,11 +152,20 @@ def match_of_line(connection: Connection, line_id: int) -> MatchView | None:
 def candidates(
     connection: Connection, case: CaseView, lines: Sequence[LineView]
 ) -> tuple[list[LineView], list[EntryView]]:
-    """What else is open in the account and would even the case out: the suggestion for a person."""
+    """What else is open in the account and would even the case out: the suggestion for a person.
+
+    What a channel keeps of a payment is in its line and in no entry of ours before the two are matched, so
+    amounts are compared before fees as well.
+    """
     values = {"id": case.case_id, "account_id": case.account_id, "fen": case.difference_fen}
+    fees = (
+        "(SELECT coalesce(sum(fee_fen), 0) FROM line_standing JOIN statement_line USING (line_id)"
+        " WHERE case_id = {})"
+    )
     others = (
         "open.account_id = :account_id AND open.closed_at IS NULL AND open.case_id <> :id"
-        " AND open.difference_fen = -:fen"
+        " AND (open.difference_fen = -:fen"
+        f" OR open.difference_fen + {fees.format('open.case_id')} = -(:fen + {fees.format(':id')}))"
     )
     found_lines = _read_lines(
         connection,

@@ -17,8 +17,10 @@ from backend.identity.tables import principal_role
 from backend.ledger import service as ledger
 from backend.ledger.books import open_books
 from backend.ledger.rules import Dimensions, NewEntry, credit, debit
+from backend.payments.lines import LineKind, SettlementLine
 from backend.reconciliation.accounts import Account, AccountEntry, load_accounts
-from backend.reconciliation.files import Imported, import_file
+from backend.reconciliation.files import Imported, add_file, import_file
+from backend.reconciliation.importers import stripe_api
 from backend.reconciliation.lines import Format
 from backend.reconciliation.run import RunResult, around, run_account
 from backend.reconciliation.tables import reconciliation_case, statement_line
@@ -78,6 +80,12 @@ class Books:
             return import_file(
                 connection, account, format_, f"{format_}.txt", raw, principal_id=None, now=NOW, days=days
             )
+
+    def fetch(self, month: ChannelMonth) -> Imported:
+        """Import what Stripe's API tells of the month."""
+        found, sha256 = stripe_api.read(stripe_lines(month), *DAYS)
+        with self.engine.begin() as connection:
+            return add_file(connection, STRIPE, found, "stripe", sha256, principal_id=None, now=NOW)
 
     def look(self, *accounts: Account) -> None:
         """Look at the accounts as the worker does: channels first, then the bank."""
@@ -171,6 +179,31 @@ def channel_files_of(channel: Channel, month: ChannelMonth) -> list[File]:
         *((WECHAT, Format.WECHAT_TRADE, raw) for raw in trade),
         *((WECHAT, Format.WECHAT_FLOW, raw) for raw in flow),
     ]
+
+
+def stripe_lines(month: ChannelMonth) -> list[SettlementLine]:
+    """Balance transactions as the provider's port gives them: each item of a payout, and the payout."""
+    lines = []
+    for payout in month.payouts:
+        for item in payout.items:
+            refund = item.amount_fen < 0
+            lines.append(
+                SettlementLine(
+                    line_ref=item.number,
+                    kind=LineKind.REFUND if refund else LineKind.PAYMENT,
+                    at=item.at,
+                    amount_minor=item.amount_fen,
+                    fee_minor=item.fee_fen,
+                    currency="cny",
+                    what="refund" if refund else "charge",
+                    payment_ref=item.ref,
+                    refund_ref=item.ref if refund else None,
+                    payout_ref=payout.ref,
+                )
+            )
+        leaves = (f"txn_{payout.ref}", LineKind.PAYOUT, payout.at, -payout.amount_fen, 0, "cny", "payout")
+        lines.append(SettlementLine(*leaves, payout_ref=payout.ref))
+    return sorted(lines, key=lambda line: (line.at, line.line_ref))
 
 
 def make_world(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import select, text
 
@@ -114,11 +116,31 @@ def test_a_stray_line_and_a_missing_receipt_are_brought_together_by_a_person(
 
 
 def test_the_suggestion_names_what_would_even_a_case_out(books: Books, clerk: Principal) -> None:
-    month_with(books, "missing", bank=True)
-    case_id = only_case(books, "missing")
+    """The channel names another payment than we do: the two cases are each other's suggestion."""
+    world = make_world(channels=("stripe",))
+    month = world.months["stripe"]
+    wrong = month.payouts[0].items[0]
+    renamed = replace(wrong, ref="pi_of_nobody_here")
+    first = replace(month.payouts[0], items=(renamed, *month.payouts[0].items[1:]))
+    books.receive("stripe", world.payments["stripe"])
+    books.fetch(replace(month, payouts=(first, *month.payouts[1:])))
+    books.bring(world.bank_file(Format.MT940))
+    books.look()
     with books.engine.connect() as connection:
-        lines, entries = candidates(connection, case_of(connection, case_id), [])
-    assert (lines, entries) == ([], [])
+        found = {one.kind: one for one in open_cases(connection)}
+        assert set(found) == {"missing", "extra"}
+        ours, theirs = found["missing"], found["extra"]
+        lines, entries = candidates(connection, ours, [])
+        assert ([one.pay_ref for one in lines], entries) == (["pi_of_nobody_here"], [])
+        lines, entries = candidates(connection, theirs, lines)
+        assert (lines, [one.event_key for one in entries]) == ([], [f"stripe:{wrong.ref}"])
+
+
+def test_a_case_that_nothing_evens_out_has_no_suggestion(books: Books, clerk: Principal) -> None:
+    month_with(books, "missing", bank=True)
+    with books.engine.connect() as connection:
+        case = case_of(connection, only_case(books, "missing"))
+        assert candidates(connection, case, []) == ([], [])
 
 
 def test_an_unmatched_line_is_a_case_that_the_software_leaves_alone(books: Books, clerk: Principal) -> None:

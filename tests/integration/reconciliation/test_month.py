@@ -85,6 +85,20 @@ def test_each_error_of_a_channel_is_one_case_of_its_kind(
     assert books.count("statement_line") == books.count("line_standing")
 
 
+def test_each_error_of_what_stripes_api_tells_is_one_case_of_its_kind(books: Books) -> None:
+    world = make_world(
+        channels=("stripe",), count=150, errors=[("stripe", "bill", kind, 3) for kind in ERROR_KINDS]
+    )
+    books.receive("stripe", world.payments["stripe"])
+    books.fetch(world.months["stripe"])
+    books.bring(world.bank_file(Format.CAMT053))
+    books.look()
+    account = ACCOUNTS["stripe"].account_id
+    assert Counter(books.cases()) == Counter({(kind, "bill", account): 3 for kind in ERROR_KINDS})
+    assert books.count("statement_line") == books.count("line_standing")
+    assert books.fetch(world.months["stripe"]).new_line_count == 0
+
+
 @pytest.mark.parametrize("bank_format", [Format.CAMT053, Format.MT940, Format.BANK_CSV])
 @pytest.mark.parametrize("named", [True, False], ids=["payouts named", "payouts unnamed"])
 def test_each_error_of_the_bank_is_one_case_of_its_kind(
