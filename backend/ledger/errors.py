@@ -174,6 +174,12 @@ class AboveWhatStandsError(ExplainedError):
         )
 
 
+class HandingOnError(ExplainedError):
+    """A remittance or a payment on that lacks something; says what."""
+
+    code = "handing_on"
+
+
 class BookUnknownError(ExplainedError):
     """No book of that name."""
 

@@ -51,6 +51,9 @@ MENU = (
     MenuEntry(
         "reconciliation.index", ("finance", "supervisor"), "对账", "Reconciliation with channels and banks"
     ),
+    MenuEntry(
+        "handing_on.index", ("finance", "supervisor"), "缴库和转付", "To the treasury and to companies"
+    ),
     MenuEntry("reports.index", ("finance", "supervisor"), "报表", "Reports, with Excel and CSV"),
     MenuEntry("closing.index", ("finance", "supervisor"), "月末结账", "Month close and its packs"),
     MenuEntry("oversight.index", ("supervisor", "finance"), "各小区一览", "Across estates"),

@@ -135,6 +135,7 @@ def visit_all(town: Town, windows: Windows, width: int, look: Callable[[str, Pag
         "/finance/closing",
         "/finance/take-over",
         "/finance/write-offs",
+        "/finance/handing-on",
         "/oversight",
     ):
         staff.goto(path)
@@ -181,7 +182,7 @@ def test_every_page_fits_its_window_and_can_be_read_touched_and_listened_to(
 
     visit_all(town, windows, width, look)
     assert wrong == {}
-    assert len(seen) == 25
+    assert len(seen) == 26
 
 
 def test_chinese_is_painted_with_a_chinese_font(town: Town, windows: Windows) -> None:
