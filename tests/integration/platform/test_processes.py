@@ -20,9 +20,11 @@ from estate.processes import (
 # Who may be asked to own a child: root may name another user, anybody else only themselves.
 USERS = [None, "nobody"] if os.geteuid() == 0 else [None]
 # A parent that starts one child, says its number, and waits to be killed.
+# Whoever started the tests in the background may have had SIGQUIT ignored, which children inherit.
 PARENT = """
-import time
+import signal, time
 from estate.processes import start_child
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 print(start_child({command!r}, user={user!r}, parent_death_signal={signal}).pid, flush=True)
 time.sleep(60)
 """
