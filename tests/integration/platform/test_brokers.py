@@ -200,13 +200,21 @@ def drop(client: Client) -> None:
     assert client.gone.wait(10)
 
 
+def said_until_heard(door: Client, gateway: Client, topic: str, payload: bytes) -> bool:
+    """As a device does: again until it has arrived. amqtt once lost an acknowledged message under load."""
+    for _ in range(5):
+        door.publish(topic, payload)
+        with contextlib.suppress(queue.Empty):
+            return gateway.arrived.get(timeout=2) == (topic, payload)
+    return False
+
+
 def test_a_stranger_with_a_clients_id_does_not_cut_that_client(let_in: Broker, connect: Connect) -> None:
     door, gateway = connect(let_in.port, DOOR, client_id="d1"), connect(let_in.port, GATEWAY)
     gateway.subscribe("estate/e/+/event")
     assert connect(let_in.port, DOOR, "wrong", client_id="d1").refused == "Not authorized"
     assert connect(let_in.port, None, client_id="d1").refused == "Not authorized"
-    door.publish("estate/e/d1/event", b"still here")
-    assert gateway.next() == ("estate/e/d1/event", b"still here")
+    assert said_until_heard(door, gateway, "estate/e/d1/event", b"still here")
     assert not door.gone.is_set()
 
 
