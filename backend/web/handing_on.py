@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -24,14 +23,6 @@ READERS: tuple[Role, ...] = ("finance", "supervisor")
 ROLES: tuple[Role, ...] = ("finance",)
 LIMIT_FEN = 10**12
 SHEET = 50
-PARTS_ZH: Mapping[str, tuple[str, str]] = {
-    "rent": ("租金", "Rent"),
-    "late_fee": ("滞纳金", "Late fees"),
-    "damage": ("损坏赔偿", "Damage"),
-    "interest": ("银行利息", "Bank interest"),
-    "property_fee": ("物业费", "Property fee"),
-    "utilities": ("水电费", "Utilities"),
-}
 
 blueprint = Blueprint("handing_on", __name__, url_prefix="/finance/handing-on")
 
@@ -82,7 +73,7 @@ def _page(wanted: str, refused: ExplainedError | None) -> str:
         estate_id=estate_id,
         ways=ways,
         rows=rows,
-        parts=PARTS_ZH,
+        parts=words.DUES,
         may_send=bool(estate_id) and estate_id in who.estates("finance"),
         today=words.today(now),
         sent=request.form,

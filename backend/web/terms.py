@@ -36,14 +36,6 @@ from backend.web.tariffs import permille
 ROLES: tuple[Role, ...] = ("finance",)
 AMOUNT_FEN_MAX = 10**9
 TERMS_ZH = {"rent": "租金", "relief": "减免", "subsidy": "补贴", "property_fee": "物业费"}
-DUES_ZH = {
-    "rent": "租金",
-    "late_fee": "滞纳金",
-    "property_fee": "物业费",
-    "utilities": "水电气费",
-    "deposit": "押金",
-    "damage": "赔偿",
-}
 REFUSALS = (ExplainedError, WrongCellError)
 
 blueprint = Blueprint("terms", __name__, url_prefix="/finance/homes")
@@ -109,7 +101,7 @@ def _end(connection: Connection, household_id: UUID, who: Principal, now: dateti
 
 def _waive(connection: Connection, household_id: UUID, who: Principal, now: datetime) -> str:
     charge_id, sent = _uuid("charge", ChargeUnknownError), request.form
-    if sent.get("due") not in DUES_ZH or not _is_of(connection, charge_id, household_id):
+    if sent.get("due") not in {one.value for one in Due} or not _is_of(connection, charge_id, household_id):
         raise ChargeUnknownError
     asked = propose_let_off(
         connection,
@@ -184,7 +176,7 @@ def _page(
         tariffs=tariffs,
         tiers=tiers,
         charges=charges,
-        dues=DUES_ZH,
+        dues=words.DUES,
         kinds=TERMS_ZH,
         seen=seen,
         month=f"{month or words.today(now):%Y-%m}",

@@ -11,6 +11,17 @@ BEIJING = timezone(timedelta(hours=8), "Asia/Shanghai")
 MONTHS_EN = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 WEEKDAYS_ZH = "一二三四五六日"
 
+# What is charged, and what is handed on, by the word of docs/vouchers.md.
+DUES = {
+    "rent": ("租金", "Rent"),
+    "late_fee": ("滞纳金", "Late fee"),
+    "property_fee": ("物业费", "Property fee"),
+    "utilities": ("水电燃气费", "Utilities"),
+    "deposit": ("押金", "Deposit"),
+    "damage": ("损坏赔偿", "Damage"),
+    "interest": ("银行利息", "Bank interest"),
+}
+
 
 def yuan(amount_fen: int) -> str:
     """`123450` as `¥1,234.50`; a negative amount carries a true minus sign before the ¥."""

@@ -28,6 +28,7 @@ from backend.rent.let_off import let_off, propose_let_off
 from backend.rent.recoveries import GivenUp, given_up
 from backend.rent.statement import open_charges
 from backend.services import services
+from backend.web import words
 from backend.web.estates import chosen, estates_of
 from backend.web.looking import look_at_account
 
@@ -35,14 +36,6 @@ KIND: Literal["write_off"] = "write_off"
 ROLES: tuple[Role, ...] = ("finance",)
 READERS: tuple[Role, ...] = ("finance", "supervisor")
 SHEET = 200
-DUES_ZH = {
-    "rent": ("租金", "Rent"),
-    "late_fee": ("滞纳金", "Late fee"),
-    "property_fee": ("物业费", "Property fee"),
-    "utilities": ("水电费", "Utilities"),
-    "deposit": ("押金", "Deposit"),
-    "damage": ("损坏赔偿", "Damage"),
-}
 
 blueprint = Blueprint("write_offs", __name__, url_prefix="/finance/write-offs")
 
@@ -80,7 +73,7 @@ def index() -> str:
         amount_fen=sum(one.amount_fen for one in rows),
         back_fen=sum(one.amount_fen - one.left_fen for one in rows),
         units=units,
-        dues=DUES_ZH,
+        dues=words.DUES,
         estates=mine,
         estate_id=wanted,
     )
@@ -145,7 +138,7 @@ def _household(household_id: UUID, refused: ExplainedError | WrongCellError | No
         rows=rows,
         asked=asked,
         states=STATES_ZH,
-        dues=DUES_ZH,
+        dues=words.DUES,
         refused=refused,
         sent=request.form,
     )

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from backend.ledger.rules import NO_DIMENSIONS
 from backend.ledger.service import Balance, EntryView, PostingView
-from backend.web.ledger_view import PAGE_ENTRIES, entry_row, ledger_page, sheet_within
+from backend.web.ledger_view import EVENTS, PAGE_ENTRIES, entry_row, ledger_page, sheet_within
+from tests.unit.money.voucher_page import documented
 
 DAY = date(2026, 11, 23)
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
@@ -25,6 +26,10 @@ def entry(entry_id: int, amount_fen: int, kind: str = "rent_charge") -> EntryVie
     return EntryView(
         entry_id, "pj", kind, str(entry_id), DAY, NOON, "应收", "计租", None, None, None, amount_fen, postings
     )  # fmt: skip
+
+
+def test_every_documented_business_event_has_words_for_people() -> None:
+    assert set(EVENTS) == set(documented())
 
 
 @given(st.integers(0, 1000), st.integers(-5, 40))
