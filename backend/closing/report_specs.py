@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backend.closing.reports import ReportSpec
+from backend.closing.reports import Period, ReportSpec
 from backend.documents.columns import Column, Kind
 
 
@@ -96,7 +96,8 @@ AGEING = ReportSpec(
         _fen("合计欠收"),
     ),
     "c1, opens",
-    "household",
+    "charges",
+    period=Period.DAY,
 )
 COLLECTION = ReportSpec(
     "collection",
@@ -112,6 +113,7 @@ COLLECTION = ReportSpec(
     ),
     "c1, c2",
     "month",
+    period=Period.MONTHS,
 )
 CHARGES_OF_MONTH = ReportSpec(
     "charges_of_month",
@@ -121,6 +123,7 @@ CHARGES_OF_MONTH = ReportSpec(
     "c1, opens",
     "household",
     inner=True,
+    period=Period.MONTHS,
 )
 OPEN_ITEMS = ReportSpec(
     "open_items",
@@ -129,6 +132,7 @@ OPEN_ITEMS = ReportSpec(
     (Column("户号", width=14), Column("费用月份", width=10), Column("到期日", Kind.DATE), _fen("未收")),
     "c1, opens, c3 NULLS LAST, c2, charge_id",
     "household",
+    period=Period.DAY,
 )
 CASH_BOOK = ReportSpec(
     "cash_book",

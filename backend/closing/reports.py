@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -28,7 +29,16 @@ TYPES: Mapping[str, Any] = {
     "account": Text,
     "household": Uuid,
     "charge_month": Date,
+    "charges_since": Date,
 }
+
+
+class Period(StrEnum):
+    """What a report is asked for in time."""
+
+    DAYS = "days"  # from … to …, both inclusive
+    DAY = "day"  # as at the end of a day
+    MONTHS = "months"  # charges from month to month, both inclusive
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +48,8 @@ class ReportSpec:
     Attributes:
         name: in addresses, file names and `sql/<name>.sql`.
         order: how its rows are ordered, in SQL over its columns c1, c2, … and `opens`.
-        opens: what `opens` is the id of: `account`, `entry`, `household`, `month` (with its book before a
-            colon), `book`, `district`.
+        opens: what `opens` is the id of: `account` (perhaps with a day after a colon), `entry`, `household`,
+            `charges` of a household, `month` (with its book before a colon), `book`, `district`.
         inner: reached from another report's rows only.
     """
 
@@ -50,6 +60,7 @@ class ReportSpec:
     order: str
     opens: str
     inner: bool = False
+    period: Period = Period.DAYS
 
     @property
     def sql(self) -> str:
@@ -63,6 +74,8 @@ class Query:
 
     Attributes:
         charge_month: the month whose charges are listed; the first day of it.
+        charges_since: the first month whose charges a list of months has, up to the last day's; None for
+            everything charged since eleven months before the first day.
     """
 
     books: tuple[str, ...]
@@ -71,6 +84,7 @@ class Query:
     account: str | None = None
     household: UUID | None = None
     charge_month: date | None = None
+    charges_since: date | None = None
 
     def parameters(self) -> dict[str, object]:
         """As SQL takes them."""
@@ -81,6 +95,7 @@ class Query:
             "account": self.account,
             "household": self.household,
             "charge_month": self.charge_month,
+            "charges_since": self.charges_since,
         }
 
 

@@ -16,9 +16,12 @@ GUARDED_STARTS = (*FORMULA_STARTS, "'")
 
 
 def csv_lines(sheet: Sheet) -> Iterator[str]:
-    """The file piece by piece: header, rows, totals; the heading for people is left out."""
+    """The file piece by piece: the heading in one line where there is one, header, rows, totals."""
     totals = Totals(sheet.columns)
-    yield BOM + _line([column.title for column in sheet.columns])
+    yield BOM
+    if sheet.heading:
+        yield _line([" ".join(sheet.heading)])
+    yield _line([column.title for column in sheet.columns])
     for row in sheet.rows:
         totals.add(row)
         yield _row(sheet, row)

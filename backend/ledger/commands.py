@@ -15,6 +15,7 @@ from backend import settings as configuration
 from backend.cli import Explained, OneSentenceGroup, Tool, pass_tool
 from backend.identity.accounts import principal_by_login
 from backend.ledger import chain
+from backend.ledger.days import FROM_DAY, TO_DAY, days_between, read_day
 from backend.ledger.errors import BookUnknownError, LineTextError, yuan
 from backend.ledger.household import household_account
 from backend.ledger.manual import propose_entry
@@ -29,6 +30,9 @@ FAULTS_ZH = {
     "sums": "每日发生额与分录不符",
     "unsealed": "有凭证漏封",
 }
+
+# Before and after every entry, where no day is named.
+EARLIEST, LATEST = date.min, date.max - timedelta(days=1)
 
 book_option = click.option("--book", "book_id", help="小区代码，或 city；缺省为全部  |  by default all books")
 
@@ -79,18 +83,15 @@ def check_command(tool: Tool, book_id: str | None) -> None:
 
 @click.command("household")
 @click.argument("household_id", type=click.UUID)
-@click.option("--from", "from_on", type=click.DateTime(["%Y-%m-%d"]), help="第一天  |  the first day")
-@click.option("--to", "to_on", type=click.DateTime(["%Y-%m-%d"]), help="最后一天  |  the last day")
+@click.option("--from", "from_text", help="第一天，例如 2026-11-01  |  the first day")
+@click.option("--to", "to_text", help="最后一天，例如 2026-11-30  |  the last day, which counts")
 @pass_tool
-def household_command(
-    tool: Tool, household_id: UUID, from_on: datetime | None, to_on: datetime | None
-) -> None:
+def household_command(tool: Tool, household_id: UUID, from_text: str | None, to_text: str | None) -> None:
     """分户账：一户的全部分录和余额  |  all postings about one household, with balances."""
-    first = from_on.date() if from_on else date.min
-    # The account takes the first day that does not count any more.
-    end = to_on.date() + timedelta(days=1) if to_on else date.max
+    first = EARLIEST if from_text is None else read_day(from_text, FROM_DAY)
+    days = days_between(first, LATEST if to_text is None else read_day(to_text, TO_DAY))
     with tool.transaction() as connection:
-        lines = household_account(connection, household_id, first, end)
+        lines = household_account(connection, household_id, days.from_on, days.to_on)
     for line in lines:
         side, fen = ("借", line.debit_fen) if line.debit_fen else ("贷", line.credit_fen)
         click.echo(

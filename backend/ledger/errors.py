@@ -216,3 +216,54 @@ class LineTextError(ExplainedError):
             f"分录“{text}”看不懂，请写成“科目 借 12.34”或“科目 贷 12.34”。",
             f"The posting {text!r} is not understood: write `code 借 12.34` or `code 贷 12.34`.",
         )
+
+
+class DayMissingError(ExplainedError):
+    """A day or a month that has to be given is empty."""
+
+    code = "day_missing"
+
+    def __init__(self, field_zh: str, field_en: str) -> None:
+        self.field_zh, self.field_en = field_zh, field_en
+        super().__init__(f"请填写{field_zh}。", f"Please fill in {field_en}.")
+
+
+class DayUnreadableError(ExplainedError):
+    """What was typed is no day, or no month; `why` says what is wrong with it."""
+
+    code = "day_unreadable"
+
+    def __init__(self, field_zh: str, field_en: str, typed: str, why_zh: str, why_en: str) -> None:
+        self.typed = typed
+        shown = "".join(letter for letter in typed[:20] if letter.isprintable())
+        super().__init__(
+            f"{field_zh}“{shown}”不对：{why_zh}。",
+            f"“{shown}” is not right for {field_en}: {why_en}.",
+        )
+
+
+class DaysBackwardsError(ExplainedError):
+    """The last day is before the first."""
+
+    code = "days_backwards"
+
+    def __init__(self, from_on: date, last_on: date) -> None:
+        self.from_on, self.last_on = from_on, last_on
+        super().__init__(
+            f"结束（{last_on}）早于开始（{from_on}），请对调或改正其中一个。",
+            f"The end ({last_on}) is before the beginning ({from_on}): exchange them or mend one.",
+        )
+
+
+class AccountCodeError(ExplainedError):
+    """What was typed is no code of an account."""
+
+    code = "account_code"
+
+    def __init__(self, typed: str) -> None:
+        self.typed = typed
+        shown = "".join(letter for letter in typed[:20] if letter.isprintable())
+        super().__init__(
+            f"科目编码“{shown}”看不懂，请写成 1212.01，或从试算平衡表点进去。",
+            f"“{shown}” is not the code of an account: write 1212.01, or come from the trial balance.",
+        )

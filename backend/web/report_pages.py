@@ -8,27 +8,33 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from flask import Blueprint, Response, render_template, request, send_file, url_for
+from flask.typing import ResponseReturnValue
 from sqlalchemy import Connection, select
 from werkzeug.exceptions import NotFound
 
+from backend.api.errors import status_of
 from backend.closing.report_specs import REPORTS
 from backend.closing.reports import ReportSpec, read_page, sheet_of, stream_rows
+from backend.documents.columns import Sheet
 from backend.documents.csv_file import csv_lines
 from backend.documents.workbook import write_workbook
 from backend.identity.principal import ALL, Role
 from backend.identity.service import audit
 from backend.identity.web import required_principal, requires
 from backend.ledger.books import CITY_BOOK
+from backend.ledger.errors import AccountCodeError, DayMissingError, DaysBackwardsError, DayUnreadableError
 from backend.ledger.tables import account
 from backend.registry.tables import household
 from backend.services import services
 from backend.web import words
 from backend.web.estates import estates_of, scope_of
 from backend.web.finance import CITY_ZH, read_sheet
-from backend.web.report_view import Asked, link_of, read_asked, table_of
+from backend.web.report_view import Asked, form_of, link_of, read_asked, table_of
 
 ROLES: tuple[Role, ...] = ("finance", "supervisor")
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+UNREADABLE = (DayMissingError, DayUnreadableError, DaysBackwardsError, AccountCodeError)
 
 blueprint = Blueprint("reports", __name__, url_prefix="/finance/reports")
 
@@ -42,12 +48,18 @@ def index() -> str:
 
 @blueprint.get("/<name>")
 @requires(*ROLES)
-def report(name: str) -> str:
-    """One part of a report; sums and count are of all of it."""
+def report(name: str) -> ResponseReturnValue:
+    """One part of a report; sums and count are of all of it. Days that cannot be read stay in the form."""
     spec, now = _spec(name), datetime.now(UTC)
+    today = words.today(now)
     with services().engine.begin() as connection:
         books = _books(connection)
-        asked = _asked(connection, books, now)
+        try:
+            asked = _asked(connection, spec, books, now)
+        except UNREADABLE as refused:
+            form = form_of(name, spec.period, request.args, None, today)
+            said = render_template("report.html", spec=spec, books=books, form=form, refused=refused, now=now)
+            return said, status_of(refused)
         page = read_page(connection, spec, asked.query, read_sheet(request.args.get("sheet")))
         about_zh = _about(connection, asked)
     return render_template(
@@ -56,8 +68,8 @@ def report(name: str) -> str:
         table=table_of(page, asked),
         page=page,
         asked=asked,
+        form=form_of(name, spec.period, request.args, asked, today),
         books=books,
-        reports=[one for one in REPORTS.values() if not one.inner],
         about_zh=about_zh,
         sheet_before=link_of(name, asked, sheet=page.sheet - 1) if page.sheet > 1 else None,
         sheet_after=link_of(name, asked, sheet=page.sheet + 1) if page.sheet < page.sheets else None,
@@ -83,8 +95,7 @@ def excel(name: str) -> Response:
     with tempfile.TemporaryDirectory(prefix="estate-report-") as folder:
         path = Path(folder) / "report.xlsx"
         with services().engine.connect() as connection:
-            heading = (spec.title_zh, f"{asked.query.from_on} 至 {asked.last_on}")
-            write_workbook(path, [sheet_of(spec, stream_rows(connection, spec, asked.query), heading)])
+            write_workbook(path, [_sheet(connection, spec, asked)])
         # Readable until it is closed, also after its name is gone.
         opened = path.open("rb")
     answer = send_file(opened, mimetype=EXCEL)
@@ -98,21 +109,25 @@ def _csv(spec: ReportSpec, asked: Asked) -> Iterator[str]:
     # The application's context is gone when the rows are sent.
     def lines() -> Iterator[str]:
         with engine.connect() as connection:
-            yield from csv_lines(sheet_of(spec, stream_rows(connection, spec, asked.query)))
+            yield from csv_lines(_sheet(connection, spec, asked))
 
     return lines()
+
+
+def _sheet(connection: Connection, spec: ReportSpec, asked: Asked) -> Sheet:
+    """The whole report under its name and its days."""
+    return sheet_of(spec, stream_rows(connection, spec, asked.query), (spec.title_zh, asked.when_zh))
 
 
 def _for_download(name: str) -> tuple[ReportSpec, Asked]:
     spec, now = _spec(name), datetime.now(UTC)
     with services().engine.begin() as connection:
-        return spec, _asked(connection, _books(connection), now)
+        return spec, _asked(connection, spec, _books(connection), now)
 
 
 def _headers(spec: ReportSpec, asked: Asked, kind: str) -> dict[str, str]:
-    name = f"{spec.name}-{asked.book or 'all'}-{asked.query.from_on}-{asked.last_on}.{kind}"
     return {
-        "Content-Disposition": f'attachment; filename="{name}"',
+        "Content-Disposition": f'attachment; filename="{asked.file_name(spec.name, kind)}"',
         "Cache-Control": "private, no-store",
     }
 
@@ -130,10 +145,10 @@ def _books(connection: Connection) -> dict[str, str]:
     return {**books, CITY_BOOK: CITY_ZH} if scope_of(who, ROLES) is ALL else books
 
 
-def _asked(connection: Connection, books: Mapping[str, str], now: datetime) -> Asked:
+def _asked(connection: Connection, spec: ReportSpec, books: Mapping[str, str], now: datetime) -> Asked:
     """What the address asks for; a look into one household's account is recorded."""
     who = required_principal()
-    asked = read_asked(request.args, books, who, words.today(now), ROLES)
+    asked = read_asked(request.args, spec.period, books, who, words.today(now), ROLES)
     if asked.query.household is not None:
         estate_id = connection.execute(
             select(household.c.estate_id).where(household.c.household_id == asked.query.household)

@@ -1,7 +1,7 @@
 -- 现金银行日记账: each day's money in and out of cash, bank and channels, with the balance at its end.
 SELECT account_code AS c1, name_zh AS c2, day AS c3, debit_fen AS c4, credit_fen AS c5,
        (sum(moved_fen) OVER (PARTITION BY account_code ORDER BY day NULLS FIRST))::bigint AS c6,
-       account_code AS opens
+       account_code || coalesce(':' || to_char(day, 'YYYY-MM-DD'), '') AS opens
 FROM (
     SELECT account_code, effective_on AS day, sum(debit_fen)::bigint AS debit_fen,
            sum(credit_fen)::bigint AS credit_fen, sum(debit_fen - credit_fen)::bigint AS moved_fen

@@ -9,7 +9,8 @@ FROM (
     FROM rent_charge JOIN book USING (estate_id)
     WHERE book.book_id = ANY(:books)
       AND (rent_charge.charged_at AT TIME ZONE 'Asia/Shanghai')::date < :to_on
-      AND rent_charge.month >= CAST(:from_on AS date) - interval '11 months'
+      AND rent_charge.month >= coalesce(CAST(:charges_since AS date), CAST(:from_on AS date) - interval '11 months')
+      AND (CAST(:charges_since AS date) IS NULL OR rent_charge.month < :to_on)
     GROUP BY book.book_id, book.estate_id, rent_charge.month
 ) AS charged
 JOIN estate ON estate.estate_id = charged.estate_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import openpyxl
@@ -11,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from backend.closing import reports as closing_reports
 from backend.closing.report_specs import REPORTS
+from backend.web import words
 from tests.e2e.pages.town import NORTH, SOUTH, Town
 from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px
 
@@ -79,7 +81,8 @@ def test_downloads_say_what_the_page_says(town: Town, windows: Windows) -> None:
     csv = page.request.get("/finance/reports/trial_balance.csv?month=2026-11")
     assert csv.headers["content-type"].startswith("text/csv")
     lines = csv.body().decode("utf-8-sig").splitlines()
-    assert len(lines) == len(shown) + 2
+    assert len(lines) == len(shown) + 3
+    assert lines[0] == "试算平衡表 2026-11-01 至 2026-11-30"
     excel = page.request.get("/finance/reports/trial_balance.xlsx?month=2026-11")
     sheet = openpyxl.load_workbook(io.BytesIO(excel.body())).active
     assert sheet is not None
@@ -87,6 +90,72 @@ def test_downloads_say_what_the_page_says(town: Town, windows: Windows) -> None:
     assert [row[0] for row in rows[:-1]] == [cells[0].strip() for cells in shown]
     assert Decimal(str(rows[-1][4])) == Decimal("1300.50")
     assert lines[-1].split(",")[4] == "1300.50"
+
+
+def test_any_days_are_asked_for_and_every_figure_stays_within_them(town: Town, windows: Windows) -> None:
+    town.charge("2026-11")
+    town.pay_online("chen", 30_000)
+    day = words.today(datetime.now(UTC))
+    # The days of the payment alone, typed into the form.
+    page = at(windows, "both", "/finance/reports/trial_balance")
+    page.fill("#from", f"{day}")
+    page.fill("#to", f"{day}")
+    page.get_by_role("button", name="查看 Show").click()
+    expect(page.locator("[data-when]")).to_have_text(f"{day} 至 {day}")
+    row = page.locator("tbody tr", has_text="1021.01")
+    debit = row.locator("td").nth(4)
+    fen = debit.inner_text()
+    assert fen == "300.00"
+    debit.get_by_role("link").click()
+    expect(page.locator("[data-when]")).to_have_text(f"{day} 至 {day}")
+    assert page.locator("tfoot td").nth(4).inner_text() == fen
+    # A day of the cash book opens to that day, also out of a year.
+    page.goto("/finance/reports/cash_book")
+    page.get_by_role("link", name="本年").click()
+    expect(page.locator("[data-when]")).to_have_text(f"{day.year}-01-01 至 {day.year}-12-31")
+    expect(page.get_by_role("link", name="本年")).to_have_attribute("aria-current", "true")
+    page.locator("tbody tr", has_text="1021.01").locator("td").nth(3).get_by_role("link").click()
+    expect(page.locator("[data-when]")).to_have_text(f"{day} 至 {day}")
+    assert page.locator("tfoot td").nth(4).inner_text() == fen
+    # What is owed as at a day opens to the charges of that day.
+    page.goto("/finance/reports/ageing")
+    page.get_by_role("link", name="今天").click()
+    expect(page.locator("[data-when]")).to_have_text(f"截至 {day}")
+    owed = page.locator("tbody tr").first.locator("td").last
+    yuan = owed.inner_text()
+    owed.get_by_role("link").click()
+    expect(page.locator("[data-when]")).to_have_text(f"截至 {day}")
+    assert page.locator("tfoot td").last.inner_text() == yuan
+    csv = page.request.get(f"/finance/reports/ageing.csv?at={day}")
+    assert csv.headers["content-disposition"].endswith(f'"ageing-all-{day}.csv"')
+    assert csv.body().decode("utf-8-sig").splitlines()[0] == f"账龄表 截至 {day}"
+    assert windows.complaints == []
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "said", "kept"),
+    [
+        ("trial_balance", "from=2026-11-30&to=2026-11-01", "早于开始", ("2026-11-30", "2026-11-01")),
+        ("trial_balance", "from=&to=2026-11-01", "请填写开始日期", ("", "2026-11-01")),
+        ("general_ledger", "from=20226-11-01&to=2026-11-30", "20226", ("20226-11-01", "2026-11-30")),
+        ("cash_book", "from=2026-13-01&to=2026-11-30", "您填的是 13", ("2026-13-01", "2026-11-30")),
+        ("household_ledger", "from=2026-02-01&to=2026-02-30", "1 到 28 日", ("2026-02-01", "2026-02-30")),
+        ("ageing", "at=%E6%98%A8%E5%A4%A9", "截至日期“昨天”不对", ("昨天",)),
+        ("collection", "from=2026-13&to=2026-11", "开始月份“2026-13”不对", ("2026-13", "2026-11")),
+    ],
+)
+def test_days_that_cannot_be_are_named_and_stay_in_the_form(
+    town: Town, windows: Windows, name: str, asked: str, said: str, kept: tuple[str, ...]
+) -> None:
+    page = windows.as_("both", PHONE)
+    answer = page.goto(f"/finance/reports/{name}?book={NORTH}&{asked}")
+    assert answer is not None
+    assert answer.status == 400
+    expect(page.get_by_role("alert")).to_contain_text(said)
+    fields = page.locator("form.filters input:not([type=hidden])")
+    assert tuple(one.input_value() for one in fields.all()) == kept
+    expect(page.locator("#book")).to_have_value(NORTH)
+    assert overflow_px(page) == 0
 
 
 def test_a_long_report_is_shown_in_parts(
@@ -120,7 +189,10 @@ def test_what_is_not_ones_own_or_not_there_is_refused(town: Town, windows: Windo
             ("no-such-report", 404),
             ("no-such-report.xlsx", 404),
             ("household_ledger?household=nobody", 404),
-            ("trial_balance?month=9999-99&account=%27%00", 200),
+            ("trial_balance?month=9999-99", 400),
+            ("trial_balance?account=%27%00", 400),
+            ("trial_balance.csv?from=2026-11-30&to=2026-11-01", 400),
+            ("trial_balance.xlsx?from=20226-11-30&to=2026-11-01", 400),
         ],
         "guard": [("trial_balance", 403), ("trial_balance.csv", 403)],
         "auditor": [("general_ledger?sheet=-5", 200)],

@@ -76,6 +76,18 @@ def test_one_households_account_is_printed_with_balances(office: Office, home: H
     assert found.exit_code == 0, found.output
     assert "应收账款—租金  贷 600.00  余额 400.00" in found.output
     assert run("household", str(home.household_id), "--from", "2027-01-01").output.startswith("没有分录")
+    account = run("household", str(home.household_id)).output
+    day = account.split("  ")[0]
+    assert run("household", str(home.household_id), "--from", day, "--to", day).output in account
+    for days, said in (
+        (("--from", "2026-12-01", "--to", "2026-11-30"), "早于开始"),
+        (("--from", "20226-11-01"), "您填的是 20226"),
+        (("--to", "2026-13-01"), "结束日期“2026-13-01”不对"),
+        (("--from", ""), "请填写开始日期"),
+    ):
+        refused = run("household", str(home.household_id), *days)
+        assert refused.exit_code == 1
+        assert said in refused.output
 
 
 @pytest.mark.parametrize(
