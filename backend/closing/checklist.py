@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from backend.closing.book_reading import read_assertions
-from backend.closing.records import Month
+from backend.closing.book_reading import read_accounts, read_assertions
+from backend.closing.records import Assertion, Month, yuan
 from backend.closing.verify_pack import STATED_ROLES
 from backend.registry.rules import local_day
+
+# Of statements that disagree, the first ones say enough.
+DIFFERING_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def checklist(connection: Connection, book_id: str, month: Month, now: datetime)
         _over(month, now),
         _previous(connection, values),
         *(_counted(connection, values, *point) for point in _COUNTED),
-        _statements(connection, book_id, month),
+        *_statements(connection, book_id, month),
     ]
 
 
@@ -92,9 +95,18 @@ def _counted(
     return Point(name, zh, en, int(row[0]), describe(str(row[1])) if row[0] and row[1] else "", may_wait)
 
 
-def _statements(connection: Connection, book_id: str, month: Month) -> Point:
-    """The other side's balance at the end of the month, for each account that holds money with somebody."""
-    said = {a.account_code for a in read_assertions(connection, book_id, month) if a.on == month.last_on}
+def _statements(connection: Connection, book_id: str, month: Month) -> list[Point]:
+    """What the other side states: all of it is there, and it is what the books hold."""
+    assertions = read_assertions(connection, book_id, month)
+    return [
+        _all_state(connection, book_id, month, assertions),
+        _agree(connection, book_id, month, assertions),
+    ]
+
+
+def _all_state(connection: Connection, book_id: str, month: Month, assertions: Sequence[Assertion]) -> Point:
+    """The balance at the end of the month, for each account that holds money with somebody."""
+    said = {a.account_code for a in assertions if a.on == month.last_on}
     held = connection.execute(
         text("""
             SELECT account_code FROM account_day JOIN account USING (account_code)
@@ -113,6 +125,41 @@ def _statements(connection: Connection, book_id: str, month: Month) -> Point:
         "Every bank and channel states its balance at the end of the month",
         len(lacking),
         "缺科目 " + "、".join(lacking) if lacking else "",
+    )
+
+
+def _agree(connection: Connection, book_id: str, month: Month, assertions: Sequence[Assertion]) -> Point:
+    """Each stated balance is that of the books at the end of its day."""
+    rows = connection.execute(
+        text("""
+            SELECT account_code, greatest(effective_on, CAST(:before AS date)) AS on_day,
+                   sum(debit_fen - credit_fen)::bigint AS fen
+            FROM account_day
+            WHERE book_id = :book AND effective_on < :to_on AND account_code = ANY(:codes)
+            GROUP BY account_code, on_day
+        """),
+        {
+            "book": book_id,
+            "before": month.before.last_on,
+            "to_on": month.to_on,
+            "codes": sorted({a.account_code for a in assertions}),
+        },
+    ).all()
+    names = {account.code: account.name_zh for account in read_accounts(connection)}
+    differing = []
+    for one in assertions:
+        held = sum(r.fen for r in rows if r.account_code == one.account_code and r.on_day <= one.on)
+        if held != one.balance_fen:
+            differing.append(
+                f"{one.on} {one.account_code} {names[one.account_code]} 对账单 {yuan(one.balance_fen)} 元，"
+                f"账面 {yuan(held)} 元，差 {yuan(one.balance_fen - held)} 元"
+            )
+    return Point(
+        "balances",
+        "对账单余额与账面一致",
+        "What every statement says is what the books hold",
+        len(differing),
+        "；".join(differing[:DIFFERING_SHOWN]),
     )
 
 

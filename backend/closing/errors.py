@@ -62,16 +62,45 @@ class BookUnknownError(ExplainedError):
         )
 
 
+class CloseRunningError(ExplainedError):
+    """Somebody is closing a month of the book at this moment."""
+
+    code = "close_running"
+
+    def __init__(self, book_id: str) -> None:
+        self.book_id = book_id
+        super().__init__(
+            f"{book_id} 正在结账，请稍候再看。", f"{book_id} is being closed at this moment; look again soon."
+        )
+
+
 class PackWrongError(ExplainedError):
     """The pack that was just written does not pass its own checks."""
 
     code = "pack_wrong"
 
-    def __init__(self, wrong: Sequence[str]) -> None:
-        self.wrong = tuple(wrong)
+    def __init__(self, book_id: str, month: Month, wrong: Sequence[str]) -> None:
+        self.book_id, self.month, self.wrong = book_id, month, tuple(wrong)
         said = "; ".join(wrong[:3])
         super().__init__(
-            f"结账包核对不符，未归档：{said}", f"The pack does not pass its checks, not filed: {said}"
+            f"{book_id} {month} 的结账包与账不符，没有归档，账簿和月份保持原样：{said}。请更正后再结账。",
+            f"The pack of {book_id} {month} does not pass its checks; nothing was filed or changed: {said}. "
+            "Put that right, then close again.",
+        )
+
+
+class PackChangedError(ExplainedError):
+    """A pack that is written again would not be the one that is on record."""
+
+    code = "pack_changed"
+
+    def __init__(self, book_id: str, month: Month) -> None:
+        self.book_id, self.month = book_id, month
+        super().__init__(
+            f"{book_id} {month} 已结账，此后有资料变动，写不出同一个结账包。"
+            "请从备份取回，或反结账后重新结账。",
+            f"{book_id} {month} is closed, and facts changed since: the same pack cannot be written again. "
+            "Take it from the backup, or reopen the month and close it again.",
         )
 
 

@@ -144,9 +144,9 @@ def read_page(
 def stream_rows(connection: Connection, spec: ReportSpec, query: Query) -> Iterator[ReportRow]:
     """All rows in their order, without holding them all; the connection is busy until the end."""
     statement = f"SELECT * FROM ({spec.sql}) AS report ORDER BY {spec.order}"  # noqa: S608 (texts of this package)
-    found = connection.execution_options(stream_results=True, max_row_buffer=STREAM_ROWS).execute(
-        _bound(statement), query.parameters()
-    )
+    # Of this statement alone: the connection goes on to others.
+    streamed = {"stream_results": True, "max_row_buffer": STREAM_ROWS}
+    found = connection.execute(_bound(statement), query.parameters(), execution_options=streamed)
     return (_row(spec, row) for row in found)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,8 +20,10 @@ from backend.closing.build import build_pack, wrong_with
 from backend.closing.checklist import Point, checklist, missing
 from backend.closing.errors import (
     BookUnknownError,
+    CloseRunningError,
     MonthNotClosedError,
     MonthNotReadyError,
+    PackChangedError,
     PackFolderError,
     PackWrongError,
 )
@@ -31,12 +35,15 @@ from backend.identity.errors import NotAllowedError
 from backend.identity.principal import ALL, Principal
 from backend.identity.service import audit, check_role
 from backend.identity.tables import principal as principal_table
-from backend.ledger import books, periods, sealing
+from backend.ledger import books, periods
 from backend.ledger import service as ledger
 from backend.ledger.chain import FIRST_BEFORE
 from backend.ledger.tables import book, journal_entry, period_change
 
 ACTOR = "月末结账"
+# The first half of the key that a close of the book holds.
+CLOSE_LOCK = 7_205_331
+BUILT_WITHIN = "15min"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +75,51 @@ def close_month(
     despite: Collection[str] = (),
     reason: str = "",
 ) -> Closed:
-    """Close a month: checklist, closing entry, lock, pack, and the record of it.
+    """Close a month in one transaction: checklist, closing entry, lock, pack and its check, record.
 
-    Safe to repeat after it was interrupted: a month that is locked and has no pack yet gets its pack.
+    Whatever fails, or whoever is killed, before the end of it leaves the month open and nothing behind; the
+    pack is put in its place after it. Closing a closed month writes the same pack again, for instance after a
+    crash between the two. Meanwhile nothing is posted to the book.
 
     Args:
         out: the folder in which the pack is filed.
         despite: points of the checklist that may stay open, with a reason.
     Raises:
         BookUnknownError, NotAllowedError
+        CloseRunningError: somebody else is closing a month of the book at this moment.
         MonthNotReadyError: the checklist is not done.
-        SealingLateError: entries are without a seal.
-        PackWrongError: the pack does not pass its own checks; nothing is filed.
+        PackWrongError: the pack does not pass its own checks; the month stays as it was.
+        PackChangedError: the month is closed, and its pack would not be the one that was filed.
+        PackFolderError: the pack cannot be written there.
     """
-    with engine.begin() as connection:
-        estate_id = estate_of(connection, book_id)
-        check_may_close(principal, estate_id)
-        locked = lock_of(connection, book_id, month)
-        points = [] if locked else checklist(connection, book_id, month, now)
-    if locked is None:
-        waiting = frozenset(despite) if reason.strip() else frozenset()
-        stopping = missing(points, waiting | {"unsealed"})
-        if stopping:
-            raise MonthNotReadyError(book_id, month, stopping)
-        _lock(engine, book_id, estate_id, month, principal, now)
-    still_open = tuple(f"{p.zh}：{p.open}" for p in points if not p.done and p.name in set(despite))
-    return _file(engine, book_id, month, principal, now, out, still_open, reason)
+    waiting = frozenset(despite) if reason.strip() else frozenset()
+    with ExitStack() as stack:
+        with engine.begin() as connection:
+            estate_id = estate_of(connection, book_id)
+            check_may_close(principal, estate_id)
+            _alone(connection, book_id)
+            still_open: tuple[str, ...] = ()
+            if lock_of(connection, book_id, month) is None:
+                still_open = _lock(connection, book_id, estate_id, month, principal, now, waiting)
+            closed, written = _file(
+                connection, stack, book_id, month, principal, now, out, still_open, reason
+            )
+        try:
+            written.replace(closed.path)
+        except OSError as error:
+            raise PackFolderError(str(closed.path)) from error
+    return closed
+
+
+def _alone(connection: Connection, book_id: str) -> None:
+    """One close of a book at a time, until the end of the transaction, in which long work is done."""
+    free = connection.scalar(
+        text("SELECT pg_try_advisory_xact_lock(:key, hashtext(:book))"), {"key": CLOSE_LOCK, "book": book_id}
+    )
+    if not free:
+        raise CloseRunningError(book_id)
+    # Building and checking a large pack leaves the connection alone for longer than others may.
+    connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{BUILT_WITHIN}'"))
 
 
 def check_may_close(principal: Principal, estate_id: str | None) -> None:
@@ -155,15 +181,24 @@ def closes(connection: Connection, book_ids: Collection[str]) -> list[Row[tuple[
 
 
 def _lock(
-    engine: Engine, book_id: str, estate_id: str | None, month: Month, principal: Principal, now: datetime
-) -> None:
-    with engine.begin() as connection:
-        _post_closing_entry(connection, book_id, estate_id, month, principal, now)
-    with engine.begin() as connection:
-        sealing.seal_all(connection)
-    with engine.begin() as connection:
-        periods.lock_period(connection, book_id, month.from_on, principal, now)
-        audit(connection, principal, "close_month", "done", "book", book_id, estate_id, str(month), now)
+    connection: Connection,
+    book_id: str,
+    estate_id: str | None,
+    month: Month,
+    principal: Principal,
+    now: datetime,
+    may_wait: frozenset[str],
+) -> tuple[str, ...]:
+    """Check, post the closing entry and lock; returns in words what stays open all the same."""
+    periods.hold_book(connection, book_id)
+    points = checklist(connection, book_id, month, now)
+    stopping = missing(points, may_wait | {"unsealed"})
+    if stopping:
+        raise MonthNotReadyError(book_id, month, stopping)
+    _post_closing_entry(connection, book_id, estate_id, month, principal, now)
+    periods.lock_period(connection, book_id, month.from_on, principal, now)
+    audit(connection, principal, "close_month", "done", "book", book_id, estate_id, str(month), now)
+    return tuple(f"{p.zh}：{p.open}" for p in points if not p.done and p.name in may_wait)
 
 
 def _post_closing_entry(
@@ -208,7 +243,8 @@ def _post_closing_entry(
 
 
 def _file(
-    engine: Engine,
+    connection: Connection,
+    stack: ExitStack,
     book_id: str,
     month: Month,
     principal: Principal,
@@ -216,20 +252,26 @@ def _file(
     out: Path,
     despite: tuple[str, ...],
     reason: str,
-) -> Closed:
-    """Build, check and file the pack of a locked month, and keep the record of it."""
-    with engine.connect() as connection:
-        lock = lock_of(connection, book_id, month)
-        if lock is None:
-            raise MonthNotClosedError(book_id, month)
-        known = _record_of(connection, book_id, lock.change_no)
-        previous = _previous(connection, book_id, month) if known is None else _previous_of(known)
-        revision = known.revision if known is not None else _next_revision(connection, book_id, month)
-        facts = CloseFacts(principal.display_name, despite, reason)
-        if known is not None:
-            now, facts = known.closed_at, _facts_of(connection, known)
-        path = out / pack_name(book_id, month, revision)
-        manifest = _build(connection, book_id, month, lock.head_seq, previous, now, facts, path)
+) -> tuple[Closed, Path]:
+    """Build and check the pack of a locked month and record it; the file stays where it was written."""
+    lock = lock_of(connection, book_id, month)
+    if lock is None:
+        raise MonthNotClosedError(book_id, month)
+    known = _record_of(connection, book_id, lock.change_no)
+    previous = _previous(connection, book_id, month) if known is None else _previous_of(known)
+    revision = known.revision if known is not None else _next_revision(connection, book_id, month)
+    facts = CloseFacts(principal.display_name, despite, reason)
+    if known is not None:
+        now, facts = known.closed_at, _facts_of(connection, known)
+    path = out / pack_name(book_id, month, revision)
+    work = stack.enter_context(_workplace(path))
+    (work / "pack").mkdir()
+    manifest = build_pack(connection, work / "pack", book_id, month, lock.head_seq, previous, now, facts)
+    wrong = wrong_with(work / "pack", lock.head_seq - (previous[0] if previous else 0))
+    if wrong:
+        raise PackWrongError(book_id, month, wrong)
+    if known is not None and known.manifest_sha256.hex() != manifest:
+        raise PackChangedError(book_id, month)
     closed = Closed(
         uuid4() if known is None else known.close_id,
         book_id,
@@ -240,39 +282,30 @@ def _file(
         manifest,
         path,
     )
+    written = work / path.name
+    pack.zip_pack(work / "pack", written)
+    with written.open("rb") as file:
+        os.fsync(file.fileno())
     if known is None:
-        _record(engine, closed, lock.change_no, previous, principal, now, despite, reason)
-    return closed
+        _record(connection, closed, lock.change_no, previous, principal, now, despite, reason)
+    return closed, written
 
 
-def _build(
-    connection: Connection,
-    book_id: str,
-    month: Month,
-    head_sequence: int,
-    previous: tuple[int, str] | None,
-    closed_at: datetime,
-    facts: CloseFacts,
-    path: Path,
-) -> str:
+@contextmanager
+def _workplace(path: Path) -> Iterator[Path]:
+    """A folder beside the pack's place, so that filing it is one rename; removes what a killed close left."""
+    prefix = f".{path.name}."
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Beside its place, so that filing it is one rename.
-        work = Path(tempfile.mkdtemp(prefix=".pack-", dir=path.parent))
+        for left in path.parent.glob(f"{prefix}*"):
+            shutil.rmtree(left)
+        work = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
     except OSError as error:
         raise PackFolderError(str(path)) from error
     try:
-        folder, zipped = work / "pack", work / "pack.zip"
-        folder.mkdir()
-        manifest = build_pack(connection, folder, book_id, month, head_sequence, previous, closed_at, facts)
-        wrong = wrong_with(folder, head_sequence - (previous[0] if previous else 0))
-        if wrong:
-            raise PackWrongError(wrong)
-        pack.zip_pack(folder, zipped)
-        zipped.replace(path)
+        yield work
     finally:
         shutil.rmtree(work)
-    return manifest
 
 
 def pack_name(book_id: str, month: Month, revision: int) -> str:
@@ -281,7 +314,7 @@ def pack_name(book_id: str, month: Month, revision: int) -> str:
 
 
 def _record(
-    engine: Engine,
+    connection: Connection,
     closed: Closed,
     change_no: int,
     previous: tuple[int, str] | None,
@@ -290,25 +323,24 @@ def _record(
     despite: tuple[str, ...],
     reason: str,
 ) -> None:
-    with engine.begin() as connection:
-        connection.execute(
-            insert(month_close).values(
-                close_id=closed.close_id,
-                book_id=closed.book_id,
-                month=closed.month.from_on,
-                revision=closed.revision,
-                change_no=change_no,
-                head_seq=closed.head_sequence,
-                head_hash=bytes.fromhex(closed.head_hash),
-                previous_seq=previous[0] if previous else None,
-                previous_hash=bytes.fromhex(previous[1]) if previous else None,
-                manifest_sha256=bytes.fromhex(closed.manifest_sha256),
-                despite=list(despite),
-                reason=reason,
-                closed_by=principal.principal_id,
-                closed_at=now,
-            )
+    connection.execute(
+        insert(month_close).values(
+            close_id=closed.close_id,
+            book_id=closed.book_id,
+            month=closed.month.from_on,
+            revision=closed.revision,
+            change_no=change_no,
+            head_seq=closed.head_sequence,
+            head_hash=bytes.fromhex(closed.head_hash),
+            previous_seq=previous[0] if previous else None,
+            previous_hash=bytes.fromhex(previous[1]) if previous else None,
+            manifest_sha256=bytes.fromhex(closed.manifest_sha256),
+            despite=list(despite),
+            reason=reason,
+            closed_by=principal.principal_id,
+            closed_at=now,
         )
+    )
 
 
 def _record_of(connection: Connection, book_id: str, change_no: int) -> Row[tuple[object, ...]] | None:

@@ -60,6 +60,13 @@ def open_day(connection: Connection, book_id: str, wanted: date) -> date:
     return wanted if first is None else max(wanted, first)
 
 
+def hold_book(connection: Connection, book_id: str) -> None:
+    """Wait for whoever is posting to the book; nobody else posts until the end of the transaction."""
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(:key, hashtext(:book))"), {"key": BOOK_LOCK, "book": book_id}
+    )
+
+
 def lock_period(
     connection: Connection, book_id: str, month: date, principal: Principal, at: datetime
 ) -> PeriodChange:
@@ -70,10 +77,8 @@ def lock_period(
     Raises:
         PeriodOrderError: it is not the month's turn.
     """
-    # Whoever is posting to the book finishes first; whoever comes later finds the month locked.
-    connection.execute(
-        text("SELECT pg_advisory_xact_lock(:key, hashtext(:book))"), {"key": BOOK_LOCK, "book": book_id}
-    )
+    # Whoever comes later finds the month locked.
+    hold_book(connection, book_id)
     first = open_from(connection, book_id)
     if first is not None and month != first:
         raise PeriodOrderError(book_id, month, first)
@@ -90,9 +95,7 @@ def unlock_period(
         PeriodOrderError: it is not the last locked month.
         ApprovalMissingError, ApprovalUsedError, ProposalUnknownError: nobody agreed, or to something else.
     """
-    connection.execute(
-        text("SELECT pg_advisory_xact_lock(:key, hashtext(:book))"), {"key": BOOK_LOCK, "book": book_id}
-    )
+    hold_book(connection, book_id)
     first = open_from(connection, book_id)
     if first is None or _next_month(month) != first:
         raise PeriodOrderError(book_id, month, first)

@@ -40,6 +40,7 @@ MENDED_AT: Mapping[str, tuple[str, bool]] = {
     "cases": ("reconciliation.index", False),
     "suspense": ("reports.report", True),
     "statements": ("reconciliation.index", False),
+    "balances": ("reconciliation.index", False),
 }
 
 blueprint = Blueprint("closing", __name__, url_prefix="/finance/closing")

@@ -20,7 +20,7 @@ from backend.db.migrate import grant_database
 from estate.embedded.postgres import EmbeddedPostgres
 from tests.integration.closing.story import play
 from tests.integration.closing.year import Year
-from tests.integration.conftest import PASSWORDS
+from tests.integration.conftest import PASSWORDS, Database
 from tests.known_faces import faces_in_database
 
 MONTHS_CLOSED = 3
@@ -65,6 +65,17 @@ def closed_year(
     yield ClosedYear(year, closed)
     year.engine.dispose()
     assert faces_in_database(postgres.dsn(name)) == []
+
+
+@pytest.fixture
+def config(database: Database, tmp_path: Path) -> Path:
+    """The configuration of the commands; packs are filed in `packs` beside it."""
+    path = tmp_path / "backend.toml"
+    path.write_text(
+        f"[database]\nurl = '{database.app_url}'\n[secrets]\nsession_key_file = 'x'\nmaster_key_file = 'x'\n"
+        f"[closing]\npacks_folder = '{tmp_path / 'packs'}'\n"
+    )
+    return path
 
 
 @pytest.fixture

@@ -12,25 +12,12 @@ import urllib.request
 from datetime import date
 from pathlib import Path
 
-import pytest
-
 from backend.closing.records import Month
 from tests.integration.closing.conftest import ClosedYear
 from tests.integration.closing.test_closing_refusals import charge
 from tests.integration.closing.year import ESTATE, Year
-from tests.integration.conftest import Database
 
 SERVES_WITHIN_S = 60
-
-
-@pytest.fixture
-def config(database: Database, tmp_path: Path) -> Path:
-    path = tmp_path / "backend.toml"
-    path.write_text(
-        f"[database]\nurl = '{database.app_url}'\n[secrets]\nsession_key_file = 'x'\nmaster_key_file = 'x'\n"
-        f"[closing]\npacks_folder = '{tmp_path / 'packs'}'\n"
-    )
-    return path
 
 
 def ledger(config: Path | None, *words: str | Path, status: int = 0) -> str:
