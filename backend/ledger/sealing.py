@@ -1,6 +1,6 @@
 """Seals: numbers and hashes for entries, shortly after their commit.
 
-PostgreSQL does the sealing (`seal_pending` in `0014_sealing.sql`), set by set; here is who calls it and when.
+PostgreSQL does the sealing (`seal_pending` in `0015_ledger_cost.sql`), set by set; here is who calls it.
 A notification at each commit would make all commits of the database wait for each other, so the sealer looks
 by itself, several times a second: a look at nothing costs 0.2 ms.
 """
@@ -17,6 +17,7 @@ import structlog
 from sqlalchemy import Connection, text
 
 AT_ONCE = 5_000
+LANES = 2
 LOOK_EVERY_S = 0.25
 
 log = structlog.get_logger()
@@ -29,16 +30,18 @@ def seal_all(connection: Connection) -> int:
     """
     done = 0
     while True:
-        sealed = int(connection.scalar(text("SELECT seal_pending(:at_most)"), {"at_most": AT_ONCE}) or 0)
+        found = connection.scalar(text("SELECT seal_pending(:at_most, true)"), {"at_most": AT_ONCE})
+        sealed = int(found or 0)
         done += sealed
         if sealed < AT_ONCE:
             return done
 
 
 class Sealer:
-    """A thread that seals what is committed, over a connection of its own.
+    """Threads that seal what is committed, each over a connection of its own.
 
-    Several may run, in several processes: they work in turn. One that is killed leaves nothing half done.
+    Books are sealed in two lanes, so that two threads share the work; more of them, and those of other
+    processes, take turns. One that is killed leaves nothing half done.
 
     Args:
         connect: opens an autocommit connection of psycopg.
@@ -53,17 +56,21 @@ class Sealer:
     ) -> None:
         self._connect, self._look_every_s, self._at_once = connect, look_every_s, at_once
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self.run, name="sealer", daemon=True)
+        self._threads = [
+            threading.Thread(target=self.run, name=f"sealer-{lane}", daemon=True) for lane in range(LANES)
+        ]
 
     def start(self) -> None:
-        """Begin, in a thread of its own."""
-        self._thread.start()
+        """Begin, in threads of its own."""
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Finish the set at hand and end the thread."""
+        """Finish the sets at hand and end the threads."""
         self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
 
     def run(self) -> None:
         """Seal until `stop` is called; a lost database is waited for."""

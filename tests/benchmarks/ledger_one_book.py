@@ -25,7 +25,7 @@ def main() -> None:
                 p50, p99 = median(found.commit_ms), quantiles(found.commit_ms, n=100)[98]
                 print(
                     f"{found.rate:,.0f} sealed entries/s, commit p50 {p50:.2f} ms, p99 {p99:.2f} ms,"
-                    f" seal within {found.tail_s_max:.2f} s"
+                    f" seal within {found.late_s_max:.2f} s"
                 )
 
 

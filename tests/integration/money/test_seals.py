@@ -140,7 +140,7 @@ def test_entries_of_a_restored_dump_are_all_looked_at(
     sealed(engine)
     post_some(engine, entry("b"))
     with connect(database.owner_url) as owner:  # another server's snapshot, from far ahead
-        owner.execute("UPDATE seal_progress SET seen = '900000000000:900000000000:'")
+        owner.execute("UPDATE seal_lane SET sealed_below = '900000000000'")
     assert sealed(engine) == 1
     assert numbers(engine) == [(1, "a"), (2, "b")]
 
@@ -181,21 +181,55 @@ def test_two_sealers_and_four_writers_make_one_chain(
         assert check_chain(connection, BOOK) == check_chain(connection, OTHER) == []
 
 
-def test_a_full_set_that_was_all_there_was_is_not_looked_through_again(
-    engine: Engine, office: Office
-) -> None:
-    post_some(engine, *[entry(f"full-{number}") for number in range(6)])
+def looked_at(engine: Engine) -> int:
+    """How many entries the next look at the book's lane goes through, sealed ones included."""
+    with engine.begin() as connection:
+        return int(
+            connection.execute(
+                text("""
+                    SELECT count(*) FROM journal_entry JOIN seal_lane ON lane = seal_lane_of(book_id)
+                    WHERE book_id = :book
+                      AND posted_xid BETWEEN sealed_below AND pg_snapshot_xmax(pg_current_snapshot())
+                """),
+                {"book": BOOK},
+            ).scalar_one()
+        )
+
+
+def test_what_a_full_set_sealed_is_not_looked_through_again(engine: Engine, office: Office) -> None:
+    for number in range(7):
+        post_some(engine, entry(f"full-{number}"))
     seal = text("SELECT seal_pending(3)")
-    unseen = text(
-        "SELECT count(*) FROM journal_entry, seal_progress WHERE posted_xid >= pg_snapshot_xmin(seen)"
-    )
+    left = []
+    for _ in range(4):
+        with engine.begin() as connection:
+            left.append((connection.scalar(seal), looked_at(engine)))
+        left[-1] = (left[-1][0], looked_at(engine))
+    # Of a full set, the last transaction may have more entries.
+    assert left == [(3, 5), (3, 2), (1, 0), (0, 0)]
+
+
+def test_a_transaction_of_more_than_a_set_is_sealed_whole(engine: Engine, office: Office) -> None:
+    post_some(engine, *[entry(f"many-{number}") for number in range(7)])
     with engine.begin() as connection:
-        assert [connection.scalar(seal) for _ in range(2)] == [3, 3]
-    with engine.begin() as connection:
-        assert connection.scalar(unseen) == 6
-        assert connection.scalar(seal) == 0
-    with engine.begin() as connection:
-        assert connection.scalar(unseen) == 0
+        assert [connection.scalar(text("SELECT seal_pending(3)")) for _ in range(4)] == [3, 3, 1, 0]
+    assert [key for _, key in numbers(engine)] == [f"many-{number}" for number in range(7)]
+    assert looked_at(engine) == 0
+
+
+def test_a_lane_that_is_being_sealed_is_left_to_its_sealer(
+    engine: Engine, database: Database, office: Office
+) -> None:
+    post_some(engine, entry("a"), entry("b", book=OTHER))
+    pending = text("SELECT seal_pending(5)")
+    with engine.connect() as first, connect(database.app_url, autocommit=True) as second:
+        # The lane of one book is taken; the other's is not.
+        first.execute(text("SELECT pg_advisory_xact_lock(7205223, seal_lane_of(:book))"), {"book": BOOK})
+        assert second.execute("SELECT seal_pending(5)").fetchone() == (1,)
+        assert first.scalar(pending) == 1
+        assert second.execute("SELECT seal_pending(5)").fetchone() == (0,)
+        first.commit()
+    assert (numbers(engine), numbers(engine, OTHER)) == ([(1, "a")], [(1, "b")])
 
 
 def test_a_sealer_waits_for_a_database_that_is_away(
@@ -316,7 +350,7 @@ def test_a_seal_stays(raw: Callable[[str], None], engine: Engine, office: Office
     "sql",
     [
         "UPDATE balance_day SET debit_fen = 0",
-        "UPDATE seal_progress SET seen = '1:1:'",
+        "UPDATE seal_lane SET sealed_below = '1'",
         "INSERT INTO seal VALUES ('city', 1, 1, '', '', now())",
     ],
 )
