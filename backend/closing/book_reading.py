@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from backend.closing.records import Account, Assertion, BookMonth, Entry, Month, Posting
+from backend.closing.records import Account, Assertion, BookMonth, Entry, Month, Posting, Share
 from backend.closing.verify_pack import external_id
 from backend.ledger.books import CITY_BOOK
 from backend.reconciliation.balances import statement_balances
@@ -108,6 +108,27 @@ def read_assertions(connection: Connection, book_id: str, month: Month) -> tuple
         for (on, code), parts in sorted(found.items())
         if set(parts) == sharing[code]
     )
+
+
+def read_shares(connection: Connection, book_id: str, month: Month) -> list[Share]:
+    """What was written down at the lock of accounts that books share, by account and book."""
+    rows = connection.execute(
+        text("""
+            SELECT part.account_id, account.account_code, account.source, part.on_day, balance_fen,
+                   part.account_id || ':' || left(encode(file.sha256, 'hex'), 16), of_book_id, share_fen,
+                   head_seq, coalesce(encode(head_hash, 'hex'), :genesis),
+                   (balance_fen - sum(share_fen) OVER (PARTITION BY part.account_id))::bigint
+            FROM close_share AS part
+            JOIN statement_account AS account ON account.account_id = part.account_id
+            JOIN statement_file AS file ON file.file_id = part.file_id
+            WHERE part.book_id = :book AND part.change_no = (
+                SELECT max(change_no) FROM period_change
+                WHERE period_change.book_id = :book AND month = :month AND change = 'lock')
+            ORDER BY part.account_id COLLATE "C", of_book_id COLLATE "C"
+        """),
+        {"book": book_id, "month": month.from_on, "genesis": GENESIS},
+    )
+    return [Share(*row) for row in rows]
 
 
 def read_entries(connection: Connection, book_id: str, from_sequence: int, head_sequence: int) -> list[Entry]:

@@ -50,7 +50,9 @@ def build_pack(
         folder,
         {name: report_sheets(connection, specs, query, heading) for name, specs in REPORT_FILES.items()},
     )
-    sheets = reconciliation_sheets(content.book.assertions, content.days, content.cases, heading)
+    sheets = reconciliation_sheets(
+        content.book.assertions, content.days, content.cases, content.shares, heading
+    )
     pack.write_workbooks(folder, {RECONCILIATION: sheets})
     for name, document in pack_documents.documents(connection, query, content, signers).items():
         (folder / name).write_bytes(document)
@@ -100,6 +102,7 @@ def read_content(
         ],
         days=[tuple(row) for row in connection.execute(text(_DAYS), _period(book))],
         cases=[tuple(row) for row in connection.execute(text(_CASES), _period(book))],
+        shares=book_reading.read_shares(connection, book_id, month),
         closed_at=closed_at,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from backend.closing.book_reading import read_accounts, read_assertions
 from backend.closing.records import Assertion, Month, yuan
 from backend.closing.verify_pack import STATED_ROLES
+from backend.reconciliation.shares import SharedState, shared_states
 from backend.registry.rules import local_day
 
 # Of statements that disagree, the first ones say enough.
@@ -98,15 +99,35 @@ def _counted(
 def _statements(connection: Connection, book_id: str, month: Month) -> list[Point]:
     """What the other side states: all of it is there, and it is what the books hold."""
     assertions = read_assertions(connection, book_id, month)
+    shared = shared_states(connection, book_id, month.last_on)
+    said = {a.account_code for a in assertions if a.on == month.last_on}
     return [
-        _all_state(connection, book_id, month, assertions),
+        _all_state(connection, book_id, month, said | {one.account_code for one in shared}),
         _agree(connection, book_id, month, assertions),
+        _shared_agree(shared),
     ]
 
 
-def _all_state(connection: Connection, book_id: str, month: Month, assertions: Sequence[Assertion]) -> Point:
+def _shared_agree(shared: Sequence[SharedState]) -> Point:
+    """What an account held that books share is what they hold together, at the end of the month."""
+    differing = [
+        f"{one.name_zh} 对账单 {yuan(one.stated_fen)} 元，各账簿合计"
+        f" {yuan(one.stated_fen - one.difference_fen)} 元，差 {yuan(one.difference_fen)} 元"
+        for one in shared
+        if one.difference_fen
+    ]
+    return Point(
+        "shared_accounts",
+        "共用账户的余额与各账簿合计一致",
+        "What is stated for an account that books share is what they hold together",
+        len(differing),
+        "；".join(differing),
+        may_wait=True,
+    )
+
+
+def _all_state(connection: Connection, book_id: str, month: Month, said: Collection[str]) -> Point:
     """The balance at the end of the month, for each account that holds money with somebody."""
-    said = {a.account_code for a in assertions if a.on == month.last_on}
     held = connection.execute(
         text("""
             SELECT account_code FROM account_day JOIN account USING (account_code)

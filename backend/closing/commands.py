@@ -83,21 +83,33 @@ def reopen(tool: Tool, book_id: str, month_text: str, login: str, reason: str) -
 
 
 @ledger.command()
-@click.argument("pack_path", metavar="PACK", type=click.Path(path_type=Path, exists=True))
+@click.argument(
+    "paths", metavar="PACK…", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True)
+)
 @click.option("--head", help="签字结账单上的链头  |  the head on the signed close sheet")
 @click.option(
     "--previous",
     type=click.Path(path_type=Path, exists=True),
     help="上月的结账包  |  the month before's pack",
 )
-def verify(pack_path: Path, head: str | None, previous: Path | None) -> None:
-    """核对结账包  |  check a pack: our verifier, then bean-check where it is installed."""
-    wrong = verify_pack.verify(pack_path, head, previous)
-    if not wrong:
-        wrong = [f"bean-check: {line}" for line in _bean_check(pack_path)]
+def verify(paths: tuple[Path, ...], head: str | None, previous: Path | None) -> None:
+    """核对结账包  |  check a pack: our verifier, then bean-check where it is installed.
+
+    几个小区同一个月的包一起给，就核对它们共用账户的份额。Give the packs of several books of a month
+    together, and their shares of accounts that they share are checked as well.
+    """
+    if len(paths) > 1 and (head or previous):
+        raise click.UsageError("--head 和 --previous 一次只对一个包  |  are for one pack at a time")
+    wrong = []
+    for path in paths:
+        found = verify_pack.verify(path, head, previous)
+        found = found or [f"bean-check: {line}" for line in _bean_check(path)]
+        wrong += [f"{path.name} {line}" for line in found] if len(paths) > 1 else found
+    if not wrong and len(paths) > 1:
+        wrong, _ = verify_pack.verify_together(paths)
     if wrong:
         raise Explained("\n".join(f"不符 WRONG  {line}" for line in wrong))
-    arguments = [str(pack_path), *(["--head", head] if head else [])]
+    arguments = [*map(str, paths), *(["--head", head] if head else [])]
     verify_pack.main([*arguments, *(["--previous", str(previous)] if previous else [])])
 
 

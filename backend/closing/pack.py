@@ -7,7 +7,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from backend.closing.beancount_file import beancount_lines
 from backend.closing.book_reading import Opening, in_days
 from backend.closing.helpers import Helpers
 from backend.closing.hledger_file import hledger_lines
-from backend.closing.records import BookMonth, Entry
+from backend.closing.records import BookMonth, Entry, Share
 from backend.documents.columns import Cell, Sheet
 from backend.documents.workbook import write_workbook
 
@@ -71,6 +71,7 @@ class PackContent:
 
     Attributes:
         entries: the chain's, in their order; those of the month are among them.
+        shares: of accounts that books share, by account and book.
         days, cases: rows of the reconciliation, as `verify_pack` names their fields.
         workbooks: their sheets by file name; read once.
         documents: finished files by name.
@@ -85,6 +86,7 @@ class PackContent:
     months: list[ChargeMonth]
     days: list[tuple[Cell, ...]]
     cases: list[tuple[Cell, ...]]
+    shares: list[Share]
     closed_at: datetime
 
 
@@ -194,6 +196,7 @@ def _write_records(folder: Path, content: PackContent) -> None:
         "months.jsonl": ((m.estate, m.month, m.charged_fen, m.left_fen) for m in content.months),
         "days.jsonl": (_plain(row) for row in content.days),
         "cases.jsonl": (_plain(row) for row in content.cases),
+        "shares.jsonl": (_plain(astuple(one)) for one in content.shares),
     }
     for name, rows in files.items():
         fields = verify_pack.FIELDS[name].split()

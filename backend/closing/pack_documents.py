@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from backend.closing import templates
 from backend.closing.pack import PackContent
-from backend.closing.pack_sheets import CASE_COLUMNS, DAY_COLUMNS, STATEMENT_COLUMNS
+from backend.closing.pack_sheets import CASE_COLUMNS, DAY_COLUMNS, SHARE_COLUMNS, STATEMENT_COLUMNS
 from backend.closing.report_specs import COLLECTION, ESTATES, REMITTANCES, TRIAL_BALANCE
 from backend.closing.reports import Query, ReportSpec, read_page
 from backend.documents import pdf
@@ -108,6 +108,7 @@ def _reconciliation(content: PackContent) -> list[dict[str, Any]]:
         _table("对账单余额（均与账面一致） Balances stated, each as in the books", STATEMENT_COLUMNS, said),
         _table("逐日对账 Day by day", DAY_COLUMNS, content.days),
         _table("差异 Cases", CASE_COLUMNS, content.cases),
+        _table("共用账户 Accounts that books share", SHARE_COLUMNS, [astuple(one) for one in content.shares]),
     ]
 
 

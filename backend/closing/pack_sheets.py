@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple
 
 from sqlalchemy import Connection
 
-from backend.closing.records import Assertion, BookMonth
+from backend.closing.records import Assertion, BookMonth, Share
 from backend.closing.report_specs import (
     AGEING,
     CASH_BOOK,
@@ -62,6 +63,20 @@ CASE_COLUMNS = (
     Column("结案说明", width=40),
 )
 
+SHARE_COLUMNS = (
+    Column("账户", width=24),
+    Column("科目编码", width=10),
+    Column("来源"),
+    Column("日期", Kind.DATE),
+    Column("对方余额", Kind.YUAN),
+    Column("依据", width=40),
+    Column("账簿", width=18),
+    Column("该账簿余额", Kind.YUAN),
+    Column("链上编号", Kind.WHOLE),
+    Column("链头", width=66),
+    Column("差额", Kind.YUAN),
+)
+
 
 def report_sheets(
     connection: Connection, specs: Iterable[ReportSpec], query: Query, heading: str
@@ -75,6 +90,7 @@ def reconciliation_sheets(
     assertions: Sequence[Assertion],
     days: Sequence[tuple[Cell, ...]],
     cases: Sequence[tuple[Cell, ...]],
+    shares: Sequence[Share],
     heading: str,
 ) -> list[Sheet]:
     """What the other side says, day by day, and where it did not fit."""
@@ -83,6 +99,7 @@ def reconciliation_sheets(
         Sheet("对账单余额", STATEMENT_COLUMNS, said, (heading,)),
         Sheet("逐日对账", DAY_COLUMNS, days, (heading,)),
         Sheet("差异", CASE_COLUMNS, cases, (heading,)),
+        Sheet("共用账户", SHARE_COLUMNS, [astuple(one) for one in shares], (heading,)),
     ]
 
 

@@ -115,6 +115,31 @@ class Assertion:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """What a book held, at the end of the month, of an account that books share.
+
+    Attributes:
+        balance_fen: what the other side says the account held, for all books together.
+        reference: the statement it stands on.
+        share_fen: what the book's own entries make of it.
+        head_sequence, head_hash: where the book's chain stood then, as the manifest writes it.
+        difference_fen: the balance less the shares of all books; the same in each of their rows.
+    """
+
+    account_id: str
+    account_code: str
+    source: str
+    on: date
+    balance_fen: int
+    reference: str
+    book_id: str
+    share_fen: int
+    head_sequence: int
+    head_hash: str
+    difference_fen: int
+
+
+@dataclass(frozen=True, slots=True)
 class BookMonth:
     """What the heads of all files of a pack have in common."""
 

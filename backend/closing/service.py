@@ -30,7 +30,7 @@ from backend.closing.errors import (
 from backend.closing.pack_documents import CloseFacts
 from backend.closing.records import Month
 from backend.closing.surplus import PERIOD_CLOSE, closing_entry
-from backend.closing.tables import month_close
+from backend.closing.tables import close_share, month_close
 from backend.identity.errors import NotAllowedError
 from backend.identity.principal import ALL, Principal
 from backend.identity.service import audit, check_role
@@ -39,6 +39,7 @@ from backend.ledger import books, periods
 from backend.ledger import service as ledger
 from backend.ledger.chain import FIRST_BEFORE
 from backend.ledger.tables import book, journal_entry, period_change
+from backend.reconciliation.shares import shared_states
 
 ACTOR = "月末结账"
 # The first half of the key that a close of the book holds.
@@ -196,9 +197,32 @@ def _lock(
     if stopping:
         raise MonthNotReadyError(book_id, month, stopping)
     _post_closing_entry(connection, book_id, estate_id, month, principal, now)
-    periods.lock_period(connection, book_id, month.from_on, principal, now)
+    locked = periods.lock_period(connection, book_id, month.from_on, principal, now)
+    _record_shares(connection, book_id, month, locked.change_no)
     audit(connection, principal, "close_month", "done", "book", book_id, estate_id, str(month), now)
     return tuple(f"{p.zh}：{p.open}" for p in points if not p.done and p.name in may_wait)
+
+
+def _record_shares(connection: Connection, book_id: str, month: Month, change_no: int) -> None:
+    """What each book holds of the accounts that this one shares, and where its chain now stands."""
+    rows = [
+        {
+            "book_id": book_id,
+            "change_no": change_no,
+            "account_id": state.account_id,
+            "of_book_id": share.book_id,
+            "on_day": state.on,
+            "file_id": state.file_id,
+            "balance_fen": state.stated_fen,
+            "share_fen": share.fen,
+            "head_seq": share.head_sequence,
+            "head_hash": share.head_hash,
+        }
+        for state in shared_states(connection, book_id, month.last_on)
+        for share in state.shares
+    ]
+    if rows:
+        connection.execute(insert(close_share), rows)
 
 
 def _post_closing_entry(

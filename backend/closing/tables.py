@@ -1,4 +1,4 @@
-"""Tables of closed months. Their guards stand in the migrations `0007_*.sql`."""
+"""Tables of closed months. Their guards stand in the migrations `0007_*.sql` and `0017_*.sql`."""
 
 from sqlalchemy import (
     ARRAY,
@@ -16,6 +16,22 @@ from sqlalchemy import (
 )
 
 from backend.db import MOMENT, metadata
+
+close_share = Table(
+    "close_share",
+    metadata,
+    Column("book_id", Text, primary_key=True),
+    Column("change_no", Integer, primary_key=True),
+    Column("account_id", Text, ForeignKey("statement_account.account_id"), primary_key=True),
+    Column("of_book_id", Text, ForeignKey("book.book_id"), primary_key=True),
+    Column("on_day", Date, nullable=False),
+    Column("file_id", BigInteger, ForeignKey("statement_file.file_id"), nullable=False),
+    Column("balance_fen", BigInteger, nullable=False),
+    Column("share_fen", BigInteger, nullable=False),
+    Column("head_seq", BigInteger, nullable=False),
+    Column("head_hash", LargeBinary),
+    ForeignKeyConstraint(["book_id", "change_no"], ["period_change.book_id", "period_change.change_no"]),
+)
 
 month_close = Table(
     "month_close",

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks a close pack: python3 verify_pack.py PACK [--head HEX] [--previous PACK].
+"""Checks a close pack: python3 verify_pack.py PACK [--head HEX] [--previous PACK], or several of one month.
 
 One file on the standard library alone. A copy of it lies in every pack; take yours from elsewhere, and the
 chain head from the signed close sheet, so that whoever could change the pack could not change these as well.
@@ -10,7 +10,9 @@ What is checked, in this order:
   entries     balanced, positive, each business event and each number of the other side once
   opening     sums to nothing, and is what the previous pack ended with
   statements  what bank, channel and provider say an account held is what the entries make of it
+  shares      of an account that books share, their shares make what is stated, and ours is our entries'
   beancount, hledger, Excel    each figure is that of the entries
+  together    (several packs) each says of the others' shares and chains what their own packs prove
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ FIELDS = {
     "months.jsonl": "estate month charged_fen left_fen",
     "days.jsonl": "account on state line_count line_fen entry_count entry_fen matched waiting cases",
     "cases.jsonl": "case_id account kind side on difference_fen closed_on reason",
+    "shares.jsonl": "account_id account source on balance_fen reference book share_fen head_sequence"
+    " head_hash difference_fen",
 }
 POSTING = ("account", "debit_fen", "credit_fen", "estate", "unit", "household", "channel")
 
@@ -104,7 +108,8 @@ class Pack:
         self.households, self.entries = records["households.jsonl"], records["entries.jsonl"]
         self.statements, self.items = records["statements.jsonl"], records["open-items.jsonl"]
         self.months, self.days = records["months.jsonl"], records["days.jsonl"]
-        self.cases = records["cases.jsonl"]
+        self.cases, self.shares = records["cases.jsonl"], records["shares.jsonl"]
+        self.book: str = self.manifest["book"]
         for entry in self.entries:
             entry["lines"] = [dict(zip(POSTING, line, strict=True)) for line in entry["postings"]]
         inside = [
@@ -323,6 +328,8 @@ def check_statements(pack: Pack) -> Iterator[str]:
             )
     last = (pack.end - timedelta(days=1)).isoformat()
     said = {row["account"] for row in pack.statements if row["on"] == last}
+    # What is stated for several books together is checked with their shares.
+    said |= {row["account"] for row in pack.shares if row["book"] == pack.book}
     for account in pack.accounts:
         code = account["code"]
         held = balances.get(code, 0) or code in moved
@@ -330,6 +337,51 @@ def check_statements(pack: Pack) -> Iterator[str]:
             yield f"no statement says what {code} held at the end of the month"
 
 
+def check_shares(pack: Pack) -> Iterator[str]:
+    """Of each account that books share: shares and difference make the balance, and ours is our entries'."""
+    keys = [(row["account_id"], row["book"]) for row in pack.shares]
+    if keys != sorted(set(keys)):
+        yield "the shares are not each once and in order"
+    last = (pack.end - timedelta(days=1)).isoformat()
+    held = sums((key[0], fen) for key, fen in pack.closing().items())
+    roles = {account["code"]: account["role"] for account in pack.accounts}
+    for account_id in sorted({row["account_id"] for row in pack.shares}):
+        rows = [row for row in pack.shares if row["account_id"] == account_id]
+        if any(row[word] != rows[0][word] for row in rows for word in SHARED_WORDS):
+            yield f"the rows of {account_id} do not say the same about it"
+        first = rows[0]
+        if first["on"] != last or roles.get(first["account"]) not in STATED_ROLES:
+            yield f"{account_id} is not an account with a statement of the month's end"
+        together = sum(row["share_fen"] for row in rows)
+        if together + first["difference_fen"] != first["balance_fen"]:
+            yield (
+                f"{first['source']} says {account_id} held {first['balance_fen']} fen for all books,"
+                f" their shares make {together} and the difference is given as {first['difference_fen']}"
+            )
+        for row in rows:
+            if not HASH.fullmatch(row["head_hash"]) or (row["head_sequence"] == 0) != (
+                row["head_hash"] == GENESIS
+            ):
+                yield f"{account_id}: where the chain of {row['book']} stood is not told"
+        own = [row for row in rows if row["book"] == pack.book]
+        if not own:
+            yield f"{account_id} has no share of {pack.book}"
+            continue
+        if own[0]["share_fen"] != held.get(first["account"], 0):
+            ours = held.get(first["account"], 0)
+            yield (
+                f"the share of {pack.book} of {account_id} is {own[0]['share_fen']},"
+                f" the entries make it {ours}"
+            )
+        if (own[0]["head_sequence"], own[0]["head_hash"]) != (
+            pack.chain["head_sequence"],
+            pack.chain["head_hash"],
+        ):
+            yield f"the share of {pack.book} of {account_id} does not stand on the head of its chain"
+
+
+SHARED_WORDS = ("account", "source", "on", "balance_fen", "reference", "difference_fen")
+HASH = re.compile("[0-9a-f]{64}")
 STATED_ROLES = ("bank", "held_by_stripe", "held_by_wechat", "held_by_alipay")
 MONEY_ROLES = ("cash", *STATED_ROLES, "payout_in_transit")
 DUES = {
@@ -528,6 +580,10 @@ def expected_sheets(pack: Pack) -> Iterator[tuple[tuple[str, str], str, str, lis
         for c in pack.cases
     ]
     yield (file, "差异"), "wtttdfdt", ".....+..", cases
+    shares = [
+        tuple(_day(s[k]) if k == "on" else s[k] for k in FIELDS["shares.jsonl"].split()) for s in pack.shares
+    ]
+    yield (file, "共用账户"), "tttdfttfwtf", "...........", shares
 
 
 def _day(text: str | None) -> date | None:
@@ -764,6 +820,7 @@ CHECKS: tuple[tuple[str, Callable[[Pack], Iterator[str]]], ...] = (
     ("entries", check_entries),
     ("opening", check_opening),
     ("statements", check_statements),
+    ("shares", check_shares),
     ("items", check_items),
     ("beancount", check_beancount),
     ("hledger", check_hledger),
@@ -771,7 +828,7 @@ CHECKS: tuple[tuple[str, Callable[[Pack], Iterator[str]]], ...] = (
 )
 REQUIRED = (
     "entries.jsonl accounts.jsonl opening.jsonl households.jsonl statements.jsonl open-items.jsonl"
-    " months.jsonl days.jsonl cases.jsonl book.beancount book.journal trial-balance.xlsx"
+    " months.jsonl days.jsonl cases.jsonl shares.jsonl book.beancount book.journal trial-balance.xlsx"
     " general-ledger.xlsx household-ledger.xlsx cash-book.xlsx should-actual-owed.xlsx ageing.xlsx"
     " collection.xlsx remittances.xlsx reconciliation.xlsx summary.pdf reconciliation.pdf close-sheet.pdf"
     " verify_pack.py"
@@ -814,24 +871,95 @@ def verify(
     return wrong
 
 
+def verify_together(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """Several packs of a month, each of which passed by itself: what is wrong, and what could not be checked.
+
+    With the packs of all books, the shares of an account are proved by the entries of each.
+    """
+    packs = [Pack(path) for path in paths]
+    own: dict[tuple[str, str], Any] = {}
+    for pack in packs:
+        own |= {(r["account_id"], r["book"]): r for r in pack.shares if r["book"] == pack.book}
+    wrong, open_ = [], []
+    if len({pack.first for pack in packs}) > 1 or len({pack.book for pack in packs}) < len(packs):
+        wrong.append("the packs are not of one month and each of another book")
+    given = {pack.book: pack for pack in packs}
+    for pack in packs:
+        for row in pack.shares:
+            other, account_id = given.get(row["book"]), row["account_id"]
+            if other is None:
+                open_.append(f"no pack of {row['book']} is given, whose share of {account_id} is told")
+                continue
+            theirs = own.get((account_id, other.book))
+            if theirs is None:
+                wrong.append(f"the pack of {other.book} does not tell of {account_id}")
+                continue
+            for word in (*SHARED_WORDS, "share_fen"):
+                if row[word] != theirs[word]:
+                    wrong.append(
+                        f"{word} of {account_id} for {other.book} is {row[word]!r} in the pack of {pack.book}"
+                        f" and {theirs[word]!r} in its own"
+                    )
+            known = _hash_at(other, row["head_sequence"])
+            if known is None:
+                open_.append(
+                    f"the chain of {other.book} at {row['head_sequence']}, told by {pack.book}, is in another"
+                    " month's pack"
+                )
+            elif known != row["head_hash"]:
+                wrong.append(
+                    f"the chain of {other.book} at {row['head_sequence']} is not as {pack.book} tells"
+                )
+    return [f"together: {said}" for said in wrong], sorted(set(open_))
+
+
+def _hash_at(pack: Pack, sequence: int) -> str | None:
+    """The chain's hash after an entry; None where the pack does not hold that part of the chain."""
+    if sequence == pack.chain["before_sequence"]:
+        return str(pack.chain["before_hash"])
+    return next((str(e["hash"]) for e in pack.entries if e["sequence"] == sequence), None)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 when nothing is wrong, 1 when something is."""
     parser = argparse.ArgumentParser(description="Checks a close pack.")
-    parser.add_argument("pack", type=Path, help="the pack, a folder or a zip file")
+    parser.add_argument("pack", type=Path, nargs="+", help="the pack, a folder or a zip file")
     parser.add_argument("--head", help="the chain head from the signed close sheet")
     parser.add_argument("--previous", type=Path, help="the pack of the month before")
     given = parser.parse_args(arguments)
-    wrong = verify(given.pack, given.head, given.previous)
-    for said in wrong:
+    if len(given.pack) > 1 and (given.head or given.previous):
+        parser.error("--head and --previous are for one pack")
+    several = len(given.pack) > 1
+    wrong = [
+        f"{path.name} {said}" if several else said
+        for path in given.pack
+        for said in verify(path, given.head, given.previous)
+    ]
+    together, unchecked = verify_together(given.pack) if several and not wrong else ([], [])
+    for said in wrong + together:
         print(f"不符 WRONG  {said}")
-    if wrong:
+    if wrong or together:
         return 1
-    pack = Pack(given.pack)
-    print(f"相符 OK  {pack.manifest['book']} {pack.manifest['month']}: {len(pack.month_entries)} entries")
-    print(f"链头 head  {pack.chain['head_hash']} (sequence {pack.chain['head_sequence']})")
+    for path in given.pack:
+        _tell(Pack(path))
+    if several:
+        print("共用账户与各包相符 (shares of shared accounts are what the packs themselves prove)")
+    for said in unchecked:
+        print(f"未核对 not checked  {said}")
     if given.head is None:
         print("未与签字的结账单核对 (give --head from the signed close sheet to compare with it)")
     return 0
+
+
+def _tell(pack: Pack) -> None:
+    print(f"相符 OK  {pack.book} {pack.manifest['month']}: {len(pack.month_entries)} entries")
+    print(f"链头 head  {pack.chain['head_hash']} (sequence {pack.chain['head_sequence']})")
+    for row in pack.shares:
+        if row["book"] == pack.book and row["difference_fen"]:
+            print(
+                f"注意 note  {row['account_id']} 对方余额与各账簿合计差 {row['difference_fen']} 分"
+                f" (closed although {row['source']} and the books differ by so many fen)"
+            )
 
 
 if __name__ == "__main__":

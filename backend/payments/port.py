@@ -211,6 +211,14 @@ class DisputeDesk(Protocol):
 
 
 @runtime_checkable
+class BalanceDesk(Protocol):
+    """A provider that says what our account with it holds."""
+
+    def balance_before(self, moment: datetime) -> int:
+        """What the account held just before a recent moment, in fen; raises as `Provider.settlements`."""
+
+
+@runtime_checkable
 class NoticeLog(Protocol):
     """A provider that keeps the notices it has sent and tells them again."""
 

@@ -38,7 +38,7 @@ from backend.payments.stripe_events import (
     refund_status,
     uuid_of,
 )
-from backend.payments.stripe_lines import lines_between
+from backend.payments.stripe_lines import balance_before, lines_between
 
 T = TypeVar("T")
 NAME: Final = "stripe"
@@ -216,6 +216,13 @@ class StripeProvider:
     def settlements(self, since: datetime, until: datetime) -> Sequence[SettlementLine]:
         """The account's balance transactions, each with the payout that it is part of; see the port."""
         return _asked(lambda: lines_between(self._client, since, until))
+
+    def balance_before(self, moment: datetime) -> int:
+        """What the account held just before a moment; see `BalanceDesk`."""
+        found = _asked(lambda: balance_before(self._client, moment))
+        if found is None:
+            raise ProviderUnavailableError(NAME, "balance")
+        return found
 
     def notices_since(self, since: datetime) -> Iterable[tuple[str, bytes]]:
         """Stripe's events of refunds and disputes, which it keeps for 30 days; see `NoticeLog`."""

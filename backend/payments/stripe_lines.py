@@ -11,6 +11,8 @@ import stripe
 from backend.payments.lines import LineKind, SettlementLine
 
 PAGE: Final = 100
+CURRENCY: Final = "cny"
+LOOKS: Final = 3
 # A line leaves in a payout some days after it was booked; those of longer ago had theirs.
 PAYOUT_FOLLOWS: Final = timedelta(days=14)
 KINDS: Final[Mapping[str, LineKind]] = {
@@ -41,6 +43,34 @@ def lines_between(client: stripe.StripeClient, since: datetime, until: datetime)
     )
     lines = [_line(one.to_dict(), payouts) for one in listed.auto_paging_iter()]
     return sorted(lines, key=lambda line: (line.at, line.line_ref))
+
+
+def balance_before(client: stripe.StripeClient, moment: datetime) -> int | None:
+    """What the account held just before a moment: what it holds now less what was booked since, in fen.
+
+    None when money moved at each look, or when there is money in another currency than CNY.
+
+    Raises:
+        stripe.StripeError
+    """
+    for _ in range(LOOKS):
+        holds = _holds(client)
+        listed = client.v1.balance_transactions.list(
+            {"created": {"gte": int(moment.timestamp())}, "limit": PAGE}
+        )
+        since = sum(one.net for one in listed.auto_paging_iter())
+        # Stripe has no way to ask for both at one moment.
+        if holds is not None and _holds(client) == holds:
+            return holds - since
+    return None
+
+
+def _holds(client: stripe.StripeClient) -> int | None:
+    found = client.v1.balance.retrieve().to_dict()
+    parts = [*found["available"], *found["pending"]]
+    if any(part["amount"] for part in parts if part["currency"] != CURRENCY):
+        return None
+    return sum(int(part["amount"]) for part in parts)
 
 
 def _payouts(client: stripe.StripeClient, since: datetime, until: datetime) -> dict[str, str]:

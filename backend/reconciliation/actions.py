@@ -76,6 +76,8 @@ def match_case(
         CaseClosedError, ReasonMissingError, UnknownCaseError
     """
     case, account = _open_case(connection, case_id, reason)
+    if case.kind == CaseKind.BALANCE:
+        raise NotMatchableError("余额 the balance")
     line_ids = [*(one.line_id for one in lines_of_case(connection, case_id)), *more_lines]
     entry_ids = [*(one.entry_id for one in entries_of_case(connection, case_id)), *more_entries]
     match_id = match_together(
@@ -257,12 +259,16 @@ def split_line(
 def close_case(connection: Connection, case_id: int, *, reason: str, who: Principal, now: datetime) -> None:
     """Close a case in which no money is unexplained: its lines stay with it, without an entry.
 
+    One about the balance of a shared account is closed by its explanation alone; it comes back when the
+    difference becomes another one.
+
     Raises:
         NotEqualError: the statements and the books differ by it.
         CaseClosedError, ReasonMissingError, UnknownCaseError
     """
     case, _ = _open_case(connection, case_id, reason)
-    if case.difference_fen or entries_of_case(connection, case_id):
+    about_balance = case.kind == CaseKind.BALANCE
+    if not about_balance and (case.difference_fen or entries_of_case(connection, case_id)):
         raise NotEqualError(case.difference_fen)
     connection.execute(
         update(reconciliation_case)

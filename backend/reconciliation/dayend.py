@@ -11,14 +11,13 @@ import structlog
 from sqlalchemy import Connection, Engine, Row, func, select, text
 
 from backend.ledger.books import CITY_BOOK
-from backend.payments.port import Provider, ProviderRefusedError, ProviderUnavailableError
+from backend.payments.port import BalanceDesk, Provider, ProviderRefusedError, ProviderUnavailableError
 from backend.reconciliation.accounts import Account, accounts_of
 from backend.reconciliation.channel_rules import terms_of
 from backend.reconciliation.errors import FileRefusedError
 from backend.reconciliation.files import add_file
 from backend.reconciliation.importers import stripe_api
-from backend.reconciliation.lines import Side
-from backend.reconciliation.loading import coverage
+from backend.reconciliation.loading import coverage, sides_of
 from backend.reconciliation.run import RunResult, recent, run_account
 from backend.reconciliation.settings import ReconciliationSettings
 from backend.reconciliation.tables import reconciliation_day
@@ -71,7 +70,7 @@ def check_account(
     """Count the days [from_on, to_on) of an account and keep what was found, one row a book and day."""
     days = _counted(connection, account, max(from_on, account.since_on), to_on)
     covered = coverage(connection, account)
-    sides = _sides(account)
+    sides = sides_of(account)
     found = []
     for day in days:
         complete = all(covered(side, day.on) for side in sides)
@@ -145,7 +144,7 @@ def fetch(engine: Engine, provider: Provider, accounts: Sequence[Account], now: 
             continue
         try:
             lines = provider.settlements(start_of_day(from_on), start_of_day(to_on))
-            found, sha256 = stripe_api.read(lines, from_on, to_on)
+            found, sha256 = stripe_api.read(lines, from_on, to_on, _held_before(provider, account, to_on))
             with engine.begin() as connection:
                 name = f"{provider.name} {from_on}…{to_on}"
                 new += add_file(
@@ -156,6 +155,17 @@ def fetch(engine: Engine, provider: Provider, accounts: Sequence[Account], now: 
         except FileRefusedError as error:
             log.warning("settlements_refused", account=account.account_id, code=error.code)
     return new
+
+
+def _held_before(provider: Provider, account: Account, to_on: date) -> int | None:
+    """What the account held when the day began, in fen; None where the provider does not say now."""
+    if not isinstance(provider, BalanceDesk):
+        return None
+    try:
+        return provider.balance_before(start_of_day(to_on))
+    except (ProviderUnavailableError, ProviderRefusedError) as error:
+        log.warning("balance_not_fetched", account=account.account_id, reason=error.reason)
+        return None
 
 
 def days_of(
@@ -177,13 +187,6 @@ def days_of(
         },
     )
     return [DayState(*row) for row in rows]
-
-
-def _sides(account: Account) -> list[Side]:
-    if account.is_bank:
-        return [Side.BANK]
-    flow = terms_of(account.source, account.settings).has_flow
-    return [Side.BILL, Side.FLOW] if flow else [Side.BILL]
 
 
 def _moment(day: date, clock: str) -> datetime:

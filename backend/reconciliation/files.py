@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
@@ -303,24 +303,37 @@ def _copy(connection: Connection, account: Account, file_id: int, lines: Sequenc
 
 
 def _keep_balances(connection: Connection, account: Account, file_id: int, found: ReadFile) -> None:
-    """Where an account belongs to one book, its balances are facts about that book."""
-    if not found.day_ends_fen or account.book_id is None:
+    """Where an account belongs to one book, its balances are facts about that book; else about all books."""
+    if not found.day_ends_fen:
         return
+    own = {"book_id": account.book_id} if account.book_id is not None else {}
+    shared = {} if own else {"last_on": found.to_on - timedelta(days=1)}
     connection.execute(
-        text(
-            "INSERT INTO statement_balance (account_id, book_id, on_day, amount_fen, file_id)"
-            " SELECT :account_id, :book_id, day, fen, :file_id"
-            " FROM unnest(CAST(:days AS date[]), CAST(:fens AS bigint[])) AS given (day, fen)"
-            " ON CONFLICT DO NOTHING"
-        ),
+        text(_KEEP_OWN if own else _KEEP_SHARED),
         {
             "account_id": account.account_id,
-            "book_id": account.book_id,
             "file_id": file_id,
             "days": list(found.day_ends_fen),
             "fens": list(found.day_ends_fen.values()),
+            **own,
+            **shared,
         },
     )
+
+
+_GIVEN = "unnest(CAST(:days AS date[]), CAST(:fens AS bigint[])) AS given (day, fen)"
+_KEEP_OWN = f"""
+    INSERT INTO statement_balance (account_id, book_id, on_day, amount_fen, file_id)
+    SELECT :account_id, :book_id, day, fen, :file_id FROM {_GIVEN} ON CONFLICT DO NOTHING
+"""  # noqa: S608 (texts of this module)
+# What was said of a day stands; only a file whose last day it is may say another thing, which then counts.
+_KEEP_SHARED = f"""
+    INSERT INTO shared_balance (account_id, on_day, amount_fen, file_id)
+    SELECT :account_id, day, fen, :file_id FROM {_GIVEN}
+    WHERE NOT EXISTS (SELECT FROM shared_balance AS known
+                      WHERE known.account_id = :account_id AND known.on_day = given.day
+                        AND (given.day < :last_on OR known.amount_fen = given.fen))
+"""  # noqa: S608 (texts of this module)
 
 
 def covered_days(connection: Connection, account_id: str) -> dict[str, list[tuple[date, date]]]:

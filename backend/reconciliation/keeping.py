@@ -19,7 +19,7 @@ from backend.ledger.vouchers import Occasion
 from backend.reconciliation.accounts import Account
 from backend.reconciliation.files import driver
 from backend.reconciliation.loading import Known
-from backend.reconciliation.records import Case, Match, Outcome
+from backend.reconciliation.records import BALANCE_KEY, Case, Match, Outcome
 from backend.reconciliation.tables import (
     entry_standing,
     line_standing,
@@ -135,6 +135,8 @@ def _open_cases(connection: Connection, account: Account) -> dict[str, Row[Any]]
             reconciliation_case.c.closed_at.is_(None),
             # What a person took apart or split is theirs to put together.
             ~reconciliation_case.c.key.startswith("person:"),
+            # What a shared account holds is looked at when the lines are done.
+            reconciliation_case.c.key != BALANCE_KEY,
         )
     )
     return {row.key: row for row in rows}

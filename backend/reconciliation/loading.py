@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, text
 
 from backend.reconciliation.accounts import Account
+from backend.reconciliation.channel_rules import terms_of
 from backend.reconciliation.files import covered_days
 from backend.reconciliation.lines import Side
 from backend.reconciliation.records import Covered, Entry, Line
@@ -222,6 +223,13 @@ def shares_of_payouts(
         book_id = row.book_id or books.get(row.line_id, default_book)
         parts[book_id] = parts.get(book_id, 0) + row.fen
     return found
+
+
+def sides_of(account: Account) -> list[Side]:
+    """Which of its statements have to be there before a day is complete."""
+    if account.is_bank:
+        return [Side.BANK]
+    return [Side.BILL, Side.FLOW] if terms_of(account.source, account.settings).has_flow else [Side.BILL]
 
 
 def coverage(connection: Connection, account: Account) -> Covered:

@@ -13,6 +13,10 @@ from backend.reconciliation.lines import Side
 Covered = Callable[[Side, date], bool]
 
 
+# The key of the one case about what an account that books share holds.
+BALANCE_KEY = "balance"
+
+
 class CaseKind(StrEnum):
     """What does not fit."""
 
@@ -22,6 +26,7 @@ class CaseKind(StrEnum):
     DOUBLED = "doubled"  # a second line of what is matched already
     SHIFTED = "shifted"  # another day
     FEE = "fee"  # not what was agreed
+    BALANCE = "balance"  # of an account that books share
     AMBIGUOUS = "ambiguous"  # several fit equally well
     OTHER = "other"
 

@@ -30,6 +30,7 @@ from backend.reconciliation.loading import (
     shares_of_payouts,
 )
 from backend.reconciliation.records import Entry, Line, Outcome
+from backend.reconciliation.shares import compare
 
 LOOK_BACK_DAYS = 45
 LOOK_AHEAD_DAYS = 7
@@ -67,14 +68,15 @@ def run_account(connection: Connection, account: Account, window: Window, now: d
     lock_account(connection, account.account_id)
     look = _Bank(connection, account, now) if account.is_bank else _Channel(connection, account, now)
     kept = look.run(window)
+    balance = compare(connection, account, now)
     return RunResult(
         account.account_id,
         kept.new_matches,
         kept.undone_matches,
         kept.posted_entries,
-        kept.new_cases,
-        kept.closed_cases,
-        kept.open_cases,
+        kept.new_cases + balance.opened,
+        kept.closed_cases + balance.closed,
+        kept.open_cases + balance.open,
     )
 
 

@@ -1,4 +1,4 @@
-"""Tables of statements, matches and cases. Their guards stand in the migration `0006_reconciliation.sql`."""
+"""Tables of statements, matches and cases. Their guards stand in the migrations."""
 
 from sqlalchemy import (
     ARRAY,
@@ -107,6 +107,15 @@ statement_balance = Table(
     Column("amount_fen", BigInteger, nullable=False),
     Column("file_id", BigInteger, ForeignKey("statement_file.file_id"), nullable=False),
     Index("statement_balance_book_id_idx", "book_id", "on_day"),
+)
+
+shared_balance = Table(
+    "shared_balance",
+    metadata,
+    Column("account_id", Text, ForeignKey("statement_account.account_id"), primary_key=True),
+    Column("on_day", Date, primary_key=True),
+    Column("file_id", BigInteger, ForeignKey("statement_file.file_id"), primary_key=True),
+    Column("amount_fen", BigInteger, nullable=False),
 )
 
 reconciliation_match = Table(

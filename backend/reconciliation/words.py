@@ -13,6 +13,7 @@ CASES: Mapping[str, Pair] = {
     "doubled": ("重复", "a second time"),
     "shifted": ("日期不符", "another day"),
     "fee": ("手续费不符", "not the agreed fee"),
+    "balance": ("余额不符", "the balance differs"),
     "ambiguous": ("无法分辨", "several fit"),
     "other": ("待人工核对", "for a person to look at"),
 }
@@ -23,6 +24,7 @@ SIDES: Mapping[str, Pair] = {
     "payout": ("渠道打款", "payout"),
     "bank": ("银行流水", "bank statement"),
     "book": ("本账簿", "our book"),
+    "balance": ("账户余额", "the balance of the account"),
 }
 SUGGESTIONS: Mapping[str, Pair] = {
     "missing": (
@@ -48,6 +50,10 @@ SUGGESTIONS: Mapping[str, Pair] = {
     "fee": (
         "手续费与约定不符。按实收匹配入账，并向对方要求补退差额。",
         "Not the agreed fee. Match it as it was taken, and ask for the difference.",
+    ),
+    "balance": (
+        "余额与各账簿合计不同，没有流水能说明。查从哪天、哪本账簿起；改正后自动消失，或写明原因关闭。",
+        "No open line explains it. See since when and in which book; put right, it goes away; or say why.",
     ),
     "ambiguous": (
         "几笔金额、日期、付款人都相同，软件不猜。看附言逐笔匹配。",

@@ -40,6 +40,7 @@ MENDED_AT: Mapping[str, tuple[str, bool]] = {
     "cases": ("reconciliation.index", False),
     "suspense": ("reports.report", True),
     "statements": ("reconciliation.index", False),
+    "shared_accounts": ("reconciliation.index", False),
     "balances": ("reconciliation.index", False),
 }
 

@@ -32,12 +32,14 @@ from backend.reconciliation.dayend import days_of
 from backend.reconciliation.errors import NotMatchableError, WrongFormatError
 from backend.reconciliation.files import Imported, import_file
 from backend.reconciliation.lines import Format
+from backend.reconciliation.records import CaseKind
 from backend.reconciliation.run import RunResult, around, run_account
+from backend.reconciliation.shares import book_shares, stated_on
 from backend.services import services
 from backend.web import words
 from backend.web.amounts import read_yuan
 from backend.web.estates import estates_of, scope_of
-from backend.web.finance import read_day
+from backend.web.finance import CITY_ZH, read_day
 
 ROLES: tuple[Role, ...] = ("finance", "supervisor")
 DAYS_SHOWN = 10
@@ -199,6 +201,13 @@ def _case(case_id: int, refused: ExplainedError | None) -> str:
         lines = lines_of_case(connection, case_id)
         entries = entries_of_case(connection, case_id)
         more_lines, more_entries = candidates(connection, seen, lines)
+        about_balance = seen.kind == CaseKind.BALANCE
+        code = account_of(connection, seen.account_id).account_code
+        shares = book_shares(connection, code, seen.on) if about_balance else []
+        stated_fen = stated_on(connection, seen.account_id, seen.on) if about_balance else None
+        names = {CITY_BOOK: CITY_ZH} | {
+            one.estate_id: one.name_zh for one in estates_of(connection, who, ROLES)
+        }
     return render_template(
         "reconciliation_case.html",
         case=seen,
@@ -206,6 +215,11 @@ def _case(case_id: int, refused: ExplainedError | None) -> str:
         entries=entries,
         more_lines=more_lines,
         more_entries=more_entries,
+        about_balance=about_balance,
+        account_code=code,
+        shares=shares,
+        names=names,
+        stated_fen=stated_fen,
         refused=refused,
         may_act=who.may("finance", seen.book_id) and seen.closed_at is None,
         table=case_words,

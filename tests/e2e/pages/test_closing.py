@@ -70,7 +70,7 @@ def test_a_supervisor_sees_the_checklist_and_has_no_button(town: Town, windows: 
     page = windows.as_("auditor", PHONE)
     page.goto("/finance/closing")
     expect(page.locator("[data-read-only]")).to_be_visible()
-    assert page.locator("[data-point]").count() == 10
+    assert page.locator("[data-point]").count() == 11
     assert page.locator("main form[method=post]").count() == 0
     assert overflow_px(page) == 0
 

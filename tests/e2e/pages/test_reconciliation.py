@@ -12,8 +12,11 @@ from sqlalchemy import text
 
 from backend.ledger import service as ledger
 from backend.ledger.rules import Dimensions, NewEntry, credit, debit
-from backend.reconciliation.accounts import AccountEntry, AccountSettings, Rate, load_accounts
+from backend.reconciliation.accounts import AccountEntry, AccountSettings, Rate, account_of, load_accounts
 from backend.reconciliation.dayend import check_all
+from backend.reconciliation.files import add_file
+from backend.reconciliation.importers import stripe_api
+from backend.reconciliation.run import around, run_account
 from backend.reconciliation.settings import ReconciliationSettings
 from simulators.bank.channel_files import alipay_zip
 from simulators.bank.month import channel_month
@@ -171,3 +174,42 @@ def test_only_staff_may_send_more_than_a_form(town: Town) -> None:
     client = town.app.test_client()
     answer = client.post("/finance/reconciliation/files", data={"x": "y" * 400_000})
     assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_a_balance_that_is_not_the_sum_of_the_books_is_one_case_of_the_city(
+    town: Town, windows: Windows, width: int
+) -> None:
+    now = datetime.now(UTC)
+    today = (now + timedelta(hours=8)).date()
+    yesterday = today - timedelta(days=1)
+    entry = AccountEntry(
+        id="stripe-all",
+        source="stripe",
+        ref="acct_all",
+        name_zh="Stripe（各小区共用）",
+        account_code="1021.01",
+        since_on=yesterday,
+    )
+    with town.engine.begin() as connection:
+        load_accounts(connection, [entry], now)
+        account = account_of(connection, "stripe-all")
+        found, sha256 = stripe_api.read([], yesterday, today, 1)
+        add_file(connection, account, found, "stripe", sha256, principal_id=None, now=now)
+        run_account(connection, account, around(yesterday, today), now)
+    # It is nobody's estate: whoever has one of them alone does not see it.
+    page = windows.as_("zhang", width)
+    page.goto("/finance/reconciliation")
+    expect(page.get_by_role("main")).not_to_contain_text("余额不符")
+    page = windows.as_("both", width)
+    page.goto("/finance/reconciliation")
+    page.get_by_role("link", name="余额不符").click()
+    expect(page.locator("[data-difference]")).to_have_text("¥0.01")
+    expect(page.locator("[data-books]")).to_have_text("0.00")
+    expect(page.locator("[data-stated]")).to_have_text("0.01")
+    expect(page.get_by_role("button", name="匹配")).to_have_count(0)
+    assert overflow_px(page) == 0
+    page.fill("#reason", "渠道已来函更正")
+    page.get_by_role("button", name="关闭").click()
+    expect(page.locator("[data-closed]")).to_contain_text("渠道已来函更正")
+    assert windows.complaints == []

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 from sqlalchemy import insert, text
+from sqlalchemy.exc import DBAPIError
 
 from backend.approvals.service import approve
 from backend.closing.take_over import post_agreed, propose_take_over
@@ -18,13 +19,25 @@ from backend.ledger.books import open_books
 from backend.ledger.periods import lock_period
 from backend.payments.lines import LineKind, SettlementLine
 from backend.payments.port import Provider, ProviderUnavailableError
-from backend.reconciliation.accounts import load_accounts
-from backend.reconciliation.dayend import CHECKED_DAYS, DayState, check_all, check_when_due, days_of
+from backend.reconciliation.accounts import account_of, load_accounts
+from backend.reconciliation.balances import statement_balances
+from backend.reconciliation.dayend import (
+    CHECKED_DAYS,
+    FETCHED_DAYS,
+    DayState,
+    check_all,
+    check_when_due,
+    days_of,
+)
+from backend.reconciliation.files import add_file
+from backend.reconciliation.importers import stripe_api
 from backend.reconciliation.lines import Format
 from backend.reconciliation.run import around, run_account
 from backend.reconciliation.settings import ReconciliationSettings
+from backend.reconciliation.shares import stated_on
 from backend.registry import tables as registry
 from backend.rent.settings import RentSettings
+from simulators.bank import channel_files
 from simulators.bank.month import Payment
 from tests.integration.money.conftest import make_principal
 from tests.integration.reconciliation.conftest import (
@@ -254,3 +267,82 @@ def test_a_second_look_at_a_window_changes_nothing(books: Books) -> None:
     with books.engine.begin() as connection:
         again = run_account(connection, WECHAT, around(FROM, END), NOW)
     assert (again.new_matches, again.undone_matches, again.new_cases, again.closed_cases) == (0, 0, 0, 0)
+
+
+class Holding(Told):
+    """The same, which also says what it holds."""
+
+    def __init__(self, lines: Sequence[SettlementLine], holds_fen: int | None) -> None:
+        super().__init__(lines)
+        self.holds_fen, self.asked = holds_fen, list[datetime]()
+
+    def balance_before(self, moment: datetime) -> int:
+        self.asked.append(moment)
+        if self.holds_fen is None:
+            raise ProviderUnavailableError("stripe", "balance")
+        return self.holds_fen
+
+
+def test_what_the_provider_holds_for_one_book_is_stated_of_every_day_back_over_its_lines(
+    books: Books,
+) -> None:
+    books.receive("stripe", [Payment(f"pi_{one}", "c", BOOK, 10_000, beijing(DAY, 9)) for one in (1, 2)])
+    lines = [settled(1, 10_000, 220, None), settled(2, 10_000, 220, None)]
+    after = DAY + timedelta(days=2)
+    provider = Holding(lines, 19_560)
+    assert check_when_due(books.engine, [cast(Provider, provider)], beijing(after, 11), RULES) == 1
+    assert provider.asked == [beijing(after, 0)]
+    with books.engine.connect() as connection:
+        said = {one.on: one.amount_fen for one in statement_balances(connection, BOOK, FROM, after)}
+    assert said == {
+        after - timedelta(days=number): 19_560 if number <= 2 else 0 for number in range(1, FETCHED_DAYS + 1)
+    }
+    assert books.count("shared_balance") == 0
+
+
+def test_lines_come_in_where_the_provider_does_not_say_what_it_holds(books: Books) -> None:
+    books.receive("stripe", [Payment("pi_1", "c", BOOK, 10_000, beijing(DAY, 9))])
+    provider = cast(Provider, Holding([settled(1, 10_000, 220, None)], None))
+    assert check_when_due(books.engine, [provider], beijing(DAY + timedelta(days=1), 11), RULES) == 1
+    assert books.count("statement_line") == 1
+    assert books.count("statement_balance") == 0
+
+
+def test_a_merchant_that_books_share_states_its_balance_in_its_flow(books: Books) -> None:
+    account = replace(WECHAT, account_id="wechat-all", account_ref="1900000999", book_id=None)
+    with books.engine.begin() as connection:
+        load_accounts(connection, [entry_of(account)], NOW)
+    month = make_world(channels=("wechat",)).months["wechat"]
+    flows = channel_files.wechat_flow_bills(month)
+    for raw in flows.values():
+        for one in (account, WECHAT):
+            books.bring((one, Format.WECHAT_FLOW, raw), None)
+    same = (
+        "account_id = 'wechat-all' AND (on_day, amount_fen) IN"
+        " (SELECT on_day, amount_fen FROM statement_balance WHERE account_id = 'wechat-main')"
+    )
+    assert books.count("shared_balance", same) == books.count("shared_balance") > 20
+
+
+def test_a_later_word_on_the_last_day_counts_and_nobody_changes_one(shared: Books) -> None:
+    with shared.engine.connect() as connection:
+        account = account_of(connection, "stripe-all")
+
+    def say(last_on: date, fen: int) -> None:
+        found, sha256 = stripe_api.read([], last_on - timedelta(days=1), last_on + timedelta(days=1), fen)
+        with shared.engine.begin() as connection:
+            add_file(connection, account, found, "stripe", sha256, principal_id=None, now=NOW)
+
+    for fen in (7, 7, 9):
+        say(DAY, fen)
+    say(DAY + timedelta(days=1), 11)
+    with shared.engine.connect() as connection:
+        assert [stated_on(connection, "stripe-all", DAY + timedelta(days=one)) for one in (-1, 0, 1, 2)] == [
+            7,
+            9,
+            11,
+            None,
+        ]
+    for statement in ("UPDATE shared_balance SET amount_fen = 1", "DELETE FROM shared_balance"):
+        with pytest.raises(DBAPIError), shared.engine.begin() as connection:
+            connection.execute(text(statement))
