@@ -114,6 +114,7 @@ def test_csv_has_the_same_figures_and_runs_no_formula() -> None:
     text = "".join(csv_lines(sheet(ROWS)))
     assert text.startswith("\ufeff")
     assert list(csv.reader(io.StringIO(text.removeprefix("\ufeff")))) == [
+        ["示例账簿 2026-11"],
         ["户号", "金额", "笔数", "收缴率", "日期", "时刻"],
         ["'=1+1", "9.95", "2", "98.5%", "2026-11-03", "2026-11-04 00:30:00"],
         ["h2", "-0.05", "1", "", "", ""],
