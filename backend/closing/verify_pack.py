@@ -792,7 +792,8 @@ def _cells(text: str, kinds: str, name: str) -> Row:
 
 def _cell(kind: str, words: str, number: str) -> Any:
     if not number:
-        return words
+        # How a workbook writes a character that XML does not let through.
+        return re.sub("_x([0-9A-F]{4})_", lambda found: chr(int(found[1], 16)), words)
     if kind == "f":
         return fen_from(number)
     if kind == "d":

@@ -10,9 +10,10 @@ from pathlib import Path
 import openpyxl
 import pytest
 from defusedxml import ElementTree
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backend.closing.verify_pack import read_sheet
 from backend.documents import workbook
 from backend.documents.columns import CellError, Column, Kind, Sheet, exact_yuan, written
 from backend.documents.csv_file import csv_lines
@@ -89,6 +90,34 @@ def test_an_amount_beyond_a_spreadsheets_digits_is_refused() -> None:
 def test_a_value_of_another_kind_is_refused(kind: Kind, value: object) -> None:
     with pytest.raises(CellError):
         written(Column("列", kind), value)  # type: ignore[arg-type]
+    with pytest.raises(CellError):
+        workbook_bytes([Sheet("表", (Column("列", kind),), [(value,)])])  # type: ignore[list-item]
+
+
+@settings(max_examples=50)
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.from_regex("_x[0-9A-F]{4}_"))
+def test_a_text_comes_back_as_it_was(text: str) -> None:
+    content = workbook_bytes([sheet([(text,)], (Column("文字"),))])
+    with zipfile.ZipFile(io.BytesIO(content)) as package:
+        ElementTree.fromstring(package.read("xl/worksheets/sheet1.xml"))
+    assert read_sheet(content, "a.xlsx", "应收", "t") == [(text,)]
+
+
+def test_a_text_that_a_cell_cannot_hold_is_refused() -> None:
+    with pytest.raises(CellError):
+        workbook_bytes([Sheet("文字", (Column("文字"),), [("长" * 32_768,)])])
+
+
+def test_tables_on_several_sheets_keep_their_styles_and_bounds() -> None:
+    columns = (Column("日期", Kind.DATE), Column("金额", Kind.YUAN, total=True), Column("摘要"))
+    none, some = Sheet("空表", columns, []), Sheet("有行", columns, [(date(2026, 11, 3), 5, "甲")], ("示例",))
+    book = openpyxl.load_workbook(io.BytesIO(workbook_bytes([none, some])))
+    assert [cell.value for cell in book["空表"][2]] == [None, 0, "合计 Total"]
+    assert (book["空表"].dimensions, book["有行"].dimensions) == ("A1:C2", "A1:C4")
+    assert (book["空表"].auto_filter.ref, book["有行"].auto_filter.ref) == ("A1:C1", "A2:C3")
+    day, money, words = book["有行"][3]
+    assert (day.number_format, money.number_format, words.number_format) == ("yyyy-mm-dd", "#,##0.00", "@")
+    assert [cell.font.bold for cell in book["有行"][4][1:]] == [True, True]
 
 
 def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
