@@ -263,7 +263,7 @@ def _decide(
     _check_open(found)
     if revision not in (None, found.revision) or at < found.changed_at:
         raise ProposalChangedError(proposal_id)
-    if _same_person(connection, found.proposed_by, principal):
+    if same_person(connection, found.proposed_by, principal):
         raise SecondPersonNeededError(principal.actor, proposal_id, found.estate_id)
     roles = _rights(connection, found.kind).approve_roles
     _check_right(principal, "approvals.decide", found.kind, roles, found.estate_id)
@@ -280,10 +280,11 @@ def _decide(
     return get(connection, proposal_id)
 
 
-def _same_person(connection: Connection, proposed_by: UUID, principal: Principal) -> bool:
-    if proposed_by == principal.principal_id:
+def same_person(connection: Connection, other: UUID, principal: Principal) -> bool:
+    """Whether another login is the principal's own, or of the same natural person."""
+    if other == principal.principal_id:
         return True
-    person = select(principal_table.c.person_id).where(principal_table.c.principal_id == proposed_by)
+    person = select(principal_table.c.person_id).where(principal_table.c.principal_id == other)
     return principal.person_id is not None and connection.scalar(person) == principal.person_id
 
 
@@ -303,6 +304,19 @@ def _check_open(found: Proposal) -> None:
 def _check_reason(reason: str) -> None:
     if not reason.strip():
         raise ReasonMissingError
+
+
+def check_signer(
+    connection: Connection, principal: Principal, kind: str, estate_id: str | None, *, first: bool
+) -> None:
+    """Let only those sign who have the right: the first as who may propose, the second as who may approve.
+
+    Raises:
+        KindUnknownError, NoRightError
+    """
+    rights = _rights(connection, kind)
+    roles = rights.propose_roles if first else rights.approve_roles
+    _check_right(principal, "approvals.sign", kind, roles, estate_id)
 
 
 def _check_right(

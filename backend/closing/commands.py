@@ -16,6 +16,7 @@ from backend.closing.programs import bean_check
 from backend.closing.records import Month
 from backend.closing.reopening import propose_reopening
 from backend.closing.service import close_month, estate_of, open_points
+from backend.closing.signing import CLOSER, sign
 from backend.closing.take_over_commands import takeover
 from backend.identity.accounts import principal_by_login
 from backend.ledger.commands import ledger
@@ -80,6 +81,28 @@ def reopen(tool: Tool, book_id: str, month_text: str, login: str, reason: str) -
         principal = principal_by_login(connection, login, now)
         asked = propose_reopening(connection, book_id, month, reason, principal, now)
     click.echo(f"已申请，待另一人审批  |  asked; another person decides on /approvals/{asked.proposal_id}")
+
+
+@ledger.command("sign")
+@click.option("--book", "book_id", required=True, help="小区代码，或 city  |  an estate's id, or city")
+@click.option("--month", "month_text", required=True, help="例如 2026-11  |  for example 2026-11")
+@click.option("--as", "login", required=True, help="签字人  |  the login of whoever signs")
+@click.option(
+    "--head", required=True, help="纸面结账单上的链头，照抄  |  the head on the paper, as it stands"
+)
+@pass_tool
+def sign_sheet(tool: Tool, book_id: str, month_text: str, login: str, head: str) -> None:
+    """在结账单上签字：先结账人，后另一人  |  sign a close sheet: whoever closed, then another person."""
+    month, now = Month(read_month(month_text)), datetime.now(UTC)
+    with tool.engine() as engine, engine.begin() as connection:
+        principal = principal_by_login(connection, login, now)
+        signed = sign(connection, book_id, month, head, principal, now)
+    next_zh, next_en = (
+        ("待另一人复核签字", "a second person signs next")
+        if signed.signs_as == CLOSER
+        else ("两人已签", "signed by both")
+    )
+    click.echo(f"{signed.name} 已签字，{next_zh}  |  signed by {signed.name}; {next_en}")
 
 
 @ledger.command()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from backend.closing.checklist import Point
 from backend.closing.records import Month
 from backend.errors import ExplainedError
+from backend.identity.errors import RefusedError
 
 
 class MonthNotReadyError(ExplainedError):
@@ -74,6 +76,20 @@ class CloseRunningError(ExplainedError):
         )
 
 
+class CloseFailedError(ExplainedError):
+    """Something broke that nobody expected; the trace is in the worker's log."""
+
+    code = "close_failed"
+
+    def __init__(self, book_id: str, month: Month) -> None:
+        self.book_id, self.month = book_id, month
+        super().__init__(
+            f"{book_id} {month} 结账时出错，月份保持原样。请再结账一次；仍不行请告知管理员查看后台日志。",
+            f"Closing {month} of {book_id} broke off; the month is as it was. Close again; if that does not "
+            "help, the administrator finds more in the worker's log.",
+        )
+
+
 class PackWrongError(ExplainedError):
     """The pack that was just written does not pass its own checks."""
 
@@ -114,6 +130,64 @@ class PackFolderError(ExplainedError):
         super().__init__(
             f"{path} 已存在或无法写入，请换一个位置。",
             f"{path} exists or cannot be written; choose another place.",
+        )
+
+
+class HeadDiffersError(ExplainedError):
+    """What somebody wants to sign is not what was filed."""
+
+    code = "head_differs"
+
+    def __init__(self, book_id: str, month: Month, head: str) -> None:
+        self.book_id, self.month, self.head = book_id, month, head
+        super().__init__(
+            f"链头与 {book_id} {month} 归档的结账包不符，没有签字。请核对结账单是否是这个账簿、这个月、"
+            "最后一次结账的，链头有没有抄错；都对仍不符，请不要签，并告知管理员。",
+            f"The head is not that of the pack filed for {book_id} {month}; nothing was signed. Check that "
+            "the sheet is of this book, this month and its last close, and that the head is copied right. If "
+            "all that is so, do not sign, and tell the administrator.",
+        )
+
+
+class SignedAlreadyError(ExplainedError):
+    """That line of the close sheet is signed."""
+
+    code = "signed_already"
+
+    def __init__(self, book_id: str, month: Month) -> None:
+        super().__init__(
+            f"{book_id} {month} 的结账单这一栏已经签过，不用再签。",
+            f"That line of the close sheet of {book_id} {month} is signed already.",
+        )
+
+
+class CloserSignsFirstError(ExplainedError):
+    """The second signature before the first."""
+
+    code = "closer_signs_first"
+
+    def __init__(self, book_id: str, month: Month, closer: str) -> None:
+        self.closer = closer
+        super().__init__(
+            f"{book_id} {month} 要先由结账人{closer}签字，再由您复核签字。",
+            f"{closer} closed {month} of {book_id} and signs first; after that you sign.",
+        )
+
+
+class OtherPersonSignsError(RefusedError):
+    """Whoever closed may not sign as the second person, under no login."""
+
+    code = "other_person_signs"
+
+    def __init__(self, actor: str, close_id: UUID, estate_id: str | None) -> None:
+        super().__init__(
+            "结账人不能自己复核签字，请由另一位有权限的同事签字。",
+            "Whoever closed cannot sign as the second person: another person with the right has to.",
+            actor=actor,
+            action="closing.sign",
+            object_kind="month_close",
+            object_id=str(close_id),
+            estate_id=estate_id,
         )
 
 

@@ -93,7 +93,6 @@ def close_month(
         PackChangedError: the month is closed, and its pack would not be the one that was filed.
         PackFolderError: the pack cannot be written there.
     """
-    waiting = frozenset(despite) if reason.strip() else frozenset()
     with ExitStack() as stack:
         with engine.begin() as connection:
             estate_id = estate_of(connection, book_id)
@@ -101,7 +100,7 @@ def close_month(
             _alone(connection, book_id)
             still_open: tuple[str, ...] = ()
             if lock_of(connection, book_id, month) is None:
-                still_open = _lock(connection, book_id, estate_id, month, principal, now, waiting)
+                still_open = _lock(connection, book_id, estate_id, month, principal, now, despite, reason)
             closed, written = _file(
                 connection, stack, book_id, month, principal, now, out, still_open, reason
             )
@@ -121,6 +120,26 @@ def _alone(connection: Connection, book_id: str) -> None:
         raise CloseRunningError(book_id)
     # Building and checking a large pack leaves the connection alone for longer than others may.
     connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{BUILT_WITHIN}'"))
+
+
+def check_ready(
+    connection: Connection,
+    book_id: str,
+    month: Month,
+    now: datetime,
+    despite: Collection[str],
+    reason: str,
+) -> list[Point]:
+    """The checklist of a month that may be closed; of a closed one, nothing is looked at.
+
+    Raises:
+        MonthNotReadyError: something is open that may not wait, or may and nobody says why.
+    """
+    points = open_points(connection, book_id, month, now)
+    stopping = missing(points, frozenset(despite if reason.strip() else ()) | {"unsealed"})
+    if stopping:
+        raise MonthNotReadyError(book_id, month, stopping)
+    return points
 
 
 def check_may_close(principal: Principal, estate_id: str | None) -> None:
@@ -188,19 +207,17 @@ def _lock(
     month: Month,
     principal: Principal,
     now: datetime,
-    may_wait: frozenset[str],
+    despite: Collection[str],
+    reason: str,
 ) -> tuple[str, ...]:
     """Check, post the closing entry and lock; returns in words what stays open all the same."""
     periods.hold_book(connection, book_id)
-    points = checklist(connection, book_id, month, now)
-    stopping = missing(points, may_wait | {"unsealed"})
-    if stopping:
-        raise MonthNotReadyError(book_id, month, stopping)
+    points = check_ready(connection, book_id, month, now, despite, reason)
     _post_closing_entry(connection, book_id, estate_id, month, principal, now)
     locked = periods.lock_period(connection, book_id, month.from_on, principal, now)
     _record_shares(connection, book_id, month, locked.change_no)
     audit(connection, principal, "close_month", "done", "book", book_id, estate_id, str(month), now)
-    return tuple(f"{p.zh}：{p.open}" for p in points if not p.done and p.name in may_wait)
+    return tuple(f"{p.zh}：{p.open}" for p in points if not p.done and p.name in despite)
 
 
 def _record_shares(connection: Connection, book_id: str, month: Month, change_no: int) -> None:
@@ -281,7 +298,7 @@ def _file(
     lock = lock_of(connection, book_id, month)
     if lock is None:
         raise MonthNotClosedError(book_id, month)
-    known = _record_of(connection, book_id, lock.change_no)
+    known = record_of(connection, book_id, lock.change_no)
     previous = _previous(connection, book_id, month) if known is None else _previous_of(known)
     revision = known.revision if known is not None else _next_revision(connection, book_id, month)
     facts = CloseFacts(principal.display_name, despite, reason)
@@ -367,7 +384,8 @@ def _record(
     )
 
 
-def _record_of(connection: Connection, book_id: str, change_no: int) -> Row[tuple[object, ...]] | None:
+def record_of(connection: Connection, book_id: str, change_no: int) -> Row[tuple[object, ...]] | None:
+    """What was recorded of the close that stands on this lock."""
     return connection.execute(
         select(month_close).where(month_close.c.book_id == book_id, month_close.c.change_no == change_no)
     ).one_or_none()

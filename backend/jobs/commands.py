@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 import structlog
 from sqlalchemy import Engine
 
 from backend.cli import Tool, pass_tool
+from backend.closing.requests import NOTIFY_CHANNEL as CLOSES
+from backend.closing.requests import close_requested
 from backend.db.engine import connect, make_engine
 from backend.jobs.worker import Job, Worker
 from backend.ledger.sealing import Sealer
@@ -96,8 +100,22 @@ def run_worker(settings: BackendSettings) -> None:
         lambda: datetime.now(UTC),
         settings.worker.poll_seconds,
     )
+    packs = Path(settings.closing.packs_folder)
+    # A loop of its own: payments do not wait for a month to be closed, which may take minutes.
+    closer = Worker(
+        [Job("closes", lambda now: close_requested(engine, packs, now))],
+        [CLOSES],
+        lambda: connect(url, password_file, autocommit=True),
+        lambda: datetime.now(UTC),
+        settings.worker.poll_seconds,
+    )
+
+    def stop(*_: object) -> None:
+        worker.stop()
+        closer.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.stop())
+        signal.signal(number, stop)
     log.info(
         "worker_started",
         payments=",".join(providers.by_name),
@@ -106,7 +124,10 @@ def run_worker(settings: BackendSettings) -> None:
     # Beside the jobs: entries have their seal within a second or two, whatever the jobs are busy with.
     sealer = Sealer(lambda: connect(url, password_file, autocommit=True))
     sealer.start()
+    closing = threading.Thread(target=closer.run, name="closer", daemon=True)
+    closing.start()
     worker.run()
+    closing.join()
     sealer.stop()
     engine.dispose()
     log.info("worker_stopped")

@@ -16,7 +16,9 @@ from werkzeug.exceptions import NotFound
 from backend.approvals import service as approvals
 from backend.closing.records import Month
 from backend.closing.reopening import propose_reopening
-from backend.closing.service import close_month, closes, lock_of, open_points, pack_name
+from backend.closing.requests import last_request, request_close
+from backend.closing.service import closes, lock_of, open_points, pack_name
+from backend.closing.signing import CLOSER, REVIEWER, Signature, next_line, sheet_of, sign, signatures_of
 from backend.errors import ExplainedError
 from backend.identity.principal import ALL, Principal, Role
 from backend.identity.service import check_role
@@ -49,10 +51,16 @@ blueprint = Blueprint("closing", __name__, url_prefix="/finance/closing")
 
 @dataclass(frozen=True, slots=True)
 class ClosedRow:
-    """A close as the list shows it; `on_file` when its pack can be fetched here."""
+    """A close as the list shows it.
+
+    Attributes:
+        on_file: its pack can be fetched here.
+        signatures: under its sheet, by line.
+    """
 
     close: Any
     on_file: bool
+    signatures: Mapping[str, Signature]
 
 
 @blueprint.get("")
@@ -65,13 +73,28 @@ def index() -> str:
 @blueprint.post("")
 @requires("finance")
 def close() -> ResponseReturnValue:
-    """Close the month: refused with what is missing, or locked and its pack filed."""
+    """Ask the worker to close the month; refused at once with what is missing."""
     who, now, sent = required_principal(), datetime.now(UTC), request.form
     book, month = _asked(who, sent)
-    folder = Path(services().settings.closing.packs_folder)
     despite, reason = sent.getlist("despite"), sent.get("reason", "")
     try:
-        close_month(services().engine, book, month, who, now, folder, despite, reason)
+        with services().engine.begin() as connection:
+            request_close(connection, book, month, who, now, despite, reason)
+    except ExplainedError as refused:
+        return _index(sent, refused), 409
+    return redirect(url_for("closing.index", book=book, month=str(month)), 303)
+
+
+@blueprint.post("/signature")
+@requires("finance")
+def signature() -> ResponseReturnValue:
+    """Sign the close sheet: what was shown is what is signed."""
+    who, now, sent = required_principal(), datetime.now(UTC), request.form
+    book, month = _asked(who, sent)
+    head, manifest = sent.get("head", ""), sent.get("manifest", "")
+    try:
+        with services().engine.begin() as connection:
+            sign(connection, book, month, head, who, now, manifest)
     except ExplainedError as refused:
         return _index(sent, refused), 409
     return redirect(url_for("closing.index", book=book, month=str(month)), 303)
@@ -117,6 +140,15 @@ def _index(arguments: Mapping[str, str], refused: ExplainedError | None) -> str:
         books = _books(connection, who)
         book, month = _asked(who, arguments, books, now)
         lock = lock_of(connection, book, month)
+        closed = closes(connection, [book])
+        signed = signatures_of(connection, [one.close_id for one in closed])
+        rows = [
+            ClosedRow(
+                one, _pack_path(book, Month(one.month), one.revision).is_file(), signed.get(one.close_id, {})
+            )
+            for one in closed
+        ]
+        sheet = sheet_of(connection, book, month)
         reopenings = approvals.about(connection, unlock_subject(book, month.from_on))
         return render_template(
             "closing.html",
@@ -126,10 +158,13 @@ def _index(arguments: Mapping[str, str], refused: ExplainedError | None) -> str:
             lock=lock,
             points=open_points(connection, book, month, now),
             links={name: _link(name, book, month) for name in MENDED_AT},
-            closed=[
-                ClosedRow(one, _pack_path(book, Month(one.month), one.revision).is_file())
-                for one in closes(connection, [book])
-            ],
+            asked=last_request(connection, book, month),
+            sheet=sheet,
+            my_line=next_line(sheet, who) if sheet else None,
+            lines=((CLOSER, "结账人", "Closed by"), (REVIEWER, "复核人", "Reviewed by")),
+            on_file=any(row.on_file for row in rows if sheet and row.close.close_id == sheet.close_id),
+            closed=rows,
+            now=now,
             changes=[one for one in changes(connection, book) if one.change == "unlock"],
             waiting=next((one for one in reopenings if one.state == "open"), None),
             may_act=who.may("finance", book) if book != CITY_BOOK else who.estates("finance") is ALL,

@@ -12,8 +12,7 @@ FOLDER = Path(str(resources.files("backend.db"))) / "migrations"
 
 def test_each_migration_has_its_own_number_and_follows_the_one_before() -> None:
     files = sorted((FOLDER / "versions").glob("[0-9]*.py"))
-    numbers = [file.name[:4] for file in files]
-    assert numbers == sorted(set(numbers))
+    assert [file.name[:4] for file in files] == [f"{number:04}" for number in range(1, len(files) + 1)]
     line = [script.revision for script in ScriptDirectory(str(FOLDER)).walk_revisions()]
     assert line == [file.name[:4] for file in reversed(files)]
 

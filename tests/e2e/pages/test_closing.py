@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import zipfile
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
+from backend.closing.requests import close_requested
 from backend.web import words
 from tests.e2e.pages.town import NORTH, SOUTH, Town
 from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px
@@ -40,7 +42,13 @@ def test_a_month_is_closed_with_its_pack_and_opened_by_a_second_person(town: Tow
     page.check("input[value=charges]")
     page.fill("#reason", "示例小区，未到收租月")
     page.get_by_role("button", name="结账并出结账包").click()
-    expect(page.locator("[data-closed]")).to_be_visible()
+    expect(page.locator("[data-request=waiting]")).to_be_visible()
+    expect(page.get_by_role("button", name="结账并出结账包")).to_have_count(0)
+    assert page.locator("meta[http-equiv=refresh]").count() == 1
+    the_worker_closes(town)
+    # The page looks again by itself.
+    expect(page.locator("[data-closed]")).to_be_visible(timeout=20_000)
+    assert page.locator("meta[http-equiv=refresh]").count() == 0
     head = page.locator("[data-head]").inner_text()
     closed = page.locator(f"[data-close='{month}']")
     expect(closed).to_contain_text(head)
@@ -64,6 +72,95 @@ def test_a_month_is_closed_with_its_pack_and_opened_by_a_second_person(town: Tow
     expect(second.locator("[data-reopened]")).to_contain_text(month)
     expect(second.locator(f"[data-close='{month}']")).to_be_visible()
     assert overflow_px(second) == 0
+
+
+def test_two_people_sign_what_they_both_see(town: Town, windows: Windows) -> None:
+    page = windows.as_("zhang", DESK)
+    closed_month(page, town)
+    row = page.locator(f"[data-close='{last_month()}']")
+    expect(row.locator("[data-signed=none]")).to_contain_text("待结账人签字")
+    second = windows.as_("both", PHONE)
+    second.goto(page.url)
+    expect(second.get_by_role("button", name="复核签字")).to_have_count(0)
+    expect(second.locator("main")).to_contain_text("等待张会计签字")
+    page.get_by_role("button", name="以结账人签字").click()
+    assert town.count("close_signature") == 0, "signed without a look at the sheet"
+    page.get_by_label("以上各项与纸面结账单一致").check()
+    page.get_by_role("button", name="以结账人签字").click()
+    expect(row.locator("[data-signed=one]")).to_contain_text("待复核签字")
+    expect(page.locator("[data-line=closer]")).to_contain_text("张会计")
+    expect(page.get_by_role("button", name="签字")).to_have_count(0)
+    second.reload()
+    for what in ("head", "sequence", "manifest", "debit", "credit"):
+        shown = second.locator(f"[data-{what}]").inner_text()
+        assert shown
+        assert shown == page.locator(f"[data-{what}]").inner_text()
+    second.get_by_label("以上各项与纸面结账单一致").check()
+    assert overflow_px(second) == 0
+    second.get_by_role("button", name="复核签字").click()
+    expect(second.locator(f"[data-close='{last_month()}'] [data-signed=both]")).to_contain_text("两人已签")
+    assert town.count("close_signature") == 2
+    assert overflow_px(second) == 0
+
+
+def test_a_sheet_that_was_replaced_since_it_was_shown_is_not_signed(town: Town, windows: Windows) -> None:
+    page = windows.as_("zhang", DESK)
+    closed_month(page, town)
+    page.locator("[name=head]").evaluate("field => { field.value = 'f'.repeat(64) }")
+    page.get_by_label("以上各项与纸面结账单一致").check()
+    page.get_by_role("button", name="以结账人签字").click()
+    expect(page.get_by_role("alert")).to_contain_text("没有签字")
+    assert town.count("close_signature") == 0
+
+
+def test_a_close_that_fails_says_why_and_is_pressed_again(town: Town, windows: Windows) -> None:
+    page = windows.as_("zhang", DESK)
+    press(page)
+    (Path.cwd() / "var").write_text("no folder")
+    the_worker_closes(town)
+    expect(page.locator("[data-request=refused]")).to_contain_text("无法写入", timeout=20_000)
+    assert town.count("month_close") == 0
+    (Path.cwd() / "var").unlink()
+    page.reload()
+    press(page)
+    the_worker_closes(town)
+    expect(page.locator("[data-closed]")).to_be_visible(timeout=20_000)
+    expect(page.locator("[data-request]")).to_have_count(0)
+
+
+def test_a_pack_that_is_lost_is_written_again_as_it_was(town: Town, windows: Windows) -> None:
+    page = windows.as_("zhang", DESK)
+    closed_month(page, town)
+    (path,) = (Path.cwd() / "var/packs").iterdir()
+    body = path.read_bytes()
+    path.unlink()
+    page.reload()
+    page.get_by_role("button", name="补出结账包").click()
+    the_worker_closes(town)
+    expect(page.locator("[data-missing-pack]")).to_have_count(0, timeout=20_000)
+    assert path.read_bytes() == body
+
+
+def press(page: Page) -> None:
+    """Close last month with what is open."""
+    page.goto("/finance/closing")
+    page.check("input[value=charges]")
+    page.fill("#reason", "示例小区，未到收租月")
+    page.get_by_role("button", name="结账并出结账包").click()
+    expect(page.locator("[data-request=waiting]")).to_be_visible()
+
+
+def closed_month(page: Page, town: Town) -> None:
+    """Last month, closed."""
+    press(page)
+    the_worker_closes(town)
+    expect(page.locator("[data-closed]")).to_be_visible(timeout=20_000)
+
+
+def the_worker_closes(town: Town) -> None:
+    """What the worker does within seconds."""
+    folder = Path(town.services.settings.closing.packs_folder)
+    assert close_requested(town.engine, folder, datetime.now(UTC)) == 1
 
 
 def test_a_supervisor_sees_the_checklist_and_has_no_button(town: Town, windows: Windows) -> None:

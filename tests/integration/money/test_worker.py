@@ -136,7 +136,7 @@ def test_the_worker_process_seals_entries_and_ends_in_order_when_asked_to(
     )
     child = subprocess.Popen([sys.executable, "-c", program], cwd=Path.cwd(), env=dict(os.environ))
     try:
-        wait_until(lambda: len(listeners(database)) == 1, 50, "the worker did not start")
+        wait_until(lambda: len(listeners(database)) == 2, 50, "the worker did not start")
         office.charge()
         wait_until(lambda: office.count("seal") == 1, 50, "the worker's sealer did not seal the entry")
         child.send_signal(number)

@@ -67,6 +67,21 @@ def test_only_who_needs_it_holds_the_superusers_password(compose: dict[str, Any]
     assert holders == {"postgres", "migrate"}
 
 
+def test_the_worker_alone_writes_packs_and_the_pages_read_them(compose: dict[str, Any]) -> None:
+    folder = "/var/lib/estate-packs"
+    mounted = {
+        name: volume
+        for name, service in compose["services"].items()
+        for volume in service.get("volumes", [])
+        if volume.startswith("packs:")
+    }
+    assert mounted == {"worker": f"packs:{folder}:rw", "backend": f"packs:{folder}:ro"}
+    for name in mounted:
+        assert compose["services"][name]["environment"]["ESTATE_BACKEND_CLOSING_PACKS_FOLDER"] == folder
+    # A new volume takes its owner from the image: whom the worker runs as.
+    assert f"install -d -o estate -g estate -m 0700 {folder}" in (ROOT / "backend" / "Dockerfile").read_text()
+
+
 def test_every_service_is_locked_down(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
         assert service["read_only"] is True, name

@@ -5,7 +5,7 @@ from importlib import resources
 from backend.db import guards
 
 revision = "0017"
-down_revision = "0015"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
