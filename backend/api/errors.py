@@ -29,6 +29,7 @@ from backend.api.bodies import BusyError, WrongShapeError
 from backend.api.csrf import CSRFError
 from backend.api.requests import request_id
 from backend.approvals import errors as approvals
+from backend.closing import errors as closing
 from backend.errors import ExplainedError
 from backend.identity import errors as identity
 from backend.identity.audit import audit_refusal
@@ -58,6 +59,7 @@ STATUS: dict[type[ExplainedError], int] = {
     approvals.ProposalUnknownError: 404,
     approvals.NoRightError: 403,
     approvals.SecondPersonNeededError: 403,
+    closing.OtherPersonSignsError: 403,
     approvals.NotProposerError: 403,
     approvals.ProposalClosedError: 409,
     approvals.ProposalChangedError: 409,

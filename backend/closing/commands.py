@@ -94,7 +94,7 @@ def reopen(tool: Tool, book_id: str, month_text: str, login: str, reason: str) -
 def sign_sheet(tool: Tool, book_id: str, month_text: str, login: str, head: str) -> None:
     """在结账单上签字：先结账人，后另一人  |  sign a close sheet: whoever closed, then another person."""
     month, now = Month(read_month(month_text)), datetime.now(UTC)
-    with tool.engine() as engine, engine.begin() as connection:
+    with tool.transaction() as connection:
         principal = principal_by_login(connection, login, now)
         signed = sign(connection, book_id, month, head, principal, now)
     next_zh, next_en = (

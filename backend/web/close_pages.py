@@ -20,6 +20,7 @@ from backend.closing.requests import last_request, request_close
 from backend.closing.service import closes, lock_of, open_points, pack_name
 from backend.closing.signing import CLOSER, REVIEWER, Signature, next_line, sheet_of, sign, signatures_of
 from backend.errors import ExplainedError
+from backend.identity.errors import RefusedError
 from backend.identity.principal import ALL, Principal, Role
 from backend.identity.service import check_role
 from backend.identity.web import required_principal, requires
@@ -80,6 +81,8 @@ def close() -> ResponseReturnValue:
     try:
         with services().engine.begin() as connection:
             request_close(connection, book, month, who, now, despite, reason)
+    except RefusedError:
+        raise  # For the audit log.
     except ExplainedError as refused:
         return _index(sent, refused), 409
     return redirect(url_for("closing.index", book=book, month=str(month)), 303)
@@ -95,6 +98,8 @@ def signature() -> ResponseReturnValue:
     try:
         with services().engine.begin() as connection:
             sign(connection, book, month, head, who, now, manifest)
+    except RefusedError:
+        raise  # For the audit log.
     except ExplainedError as refused:
         return _index(sent, refused), 409
     return redirect(url_for("closing.index", book=book, month=str(month)), 303)
@@ -109,6 +114,8 @@ def reopen() -> ResponseReturnValue:
     try:
         with services().engine.begin() as connection:
             asked = propose_reopening(connection, book, month, sent.get("reason", ""), who, now)
+    except RefusedError:
+        raise  # For the audit log.
     except ExplainedError as refused:
         return _index(sent, refused), 409
     return redirect(url_for("approvals.proposal", proposal_id=asked.proposal_id), 303)

@@ -11,9 +11,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from backend.closing.requests import close_requested
+from backend.db.engine import connect
 from backend.web import words
 from tests.e2e.pages.town import NORTH, SOUTH, Town
 from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px
+from tests.integration.conftest import Database
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +103,27 @@ def test_two_people_sign_what_they_both_see(town: Town, windows: Windows) -> Non
     expect(second.locator(f"[data-close='{last_month()}'] [data-signed=both]")).to_contain_text("两人已签")
     assert town.count("close_signature") == 2
     assert overflow_px(second) == 0
+
+
+def test_the_closer_under_a_second_login_is_refused_and_it_is_on_record(
+    town: Town, windows: Windows, database: Database
+) -> None:
+    page = windows.as_("zhang", DESK)
+    closed_month(page, town)
+    page.get_by_label("以上各项与纸面结账单一致").check()
+    page.get_by_role("button", name="以结账人签字").click()
+    with connect(database.owner_url) as owner:
+        owner.execute(
+            "UPDATE principal SET person_id = %s WHERE login IN ('zhang', 'both')",
+            [town.homes["chen"].person_id],
+        )
+    second = windows.as_("both", PHONE)
+    second.goto(page.url)
+    second.get_by_label("以上各项与纸面结账单一致").check()
+    second.get_by_role("button", name="复核签字").click()
+    expect(second.locator("main")).to_contain_text("结账人不能自己复核签字")
+    assert town.count("close_signature") == 1
+    assert [row.outcome for row in town.audit_rows("closing.sign")] == ["refused"]
 
 
 def test_a_sheet_that_was_replaced_since_it_was_shown_is_not_signed(town: Town, windows: Windows) -> None:

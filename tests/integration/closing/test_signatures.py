@@ -24,6 +24,8 @@ from backend.closing.errors import (
     SignedAlreadyError,
 )
 from backend.closing.reopening import propose_reopening, reopen_agreed
+from backend.closing.report_specs import TRIAL_BALANCE
+from backend.closing.reports import Query, read_page
 from backend.closing.service import Closed
 from backend.closing.signing import CLOSER, REVIEWER, sheet_of, sign
 from backend.db.engine import connect
@@ -135,6 +137,22 @@ def test_who_closed_signs_and_another_person_signs_after_that(year: Year, closed
     ] * 2
     assert {one.debit_fen for one in kept} == {one.credit_fen for one in kept} == {sheet.debit_fen}
     assert all(one.recorded_at > one.signed_at for one in kept)
+
+
+def test_the_totals_that_are_signed_are_those_of_the_printed_trial_balance(
+    year: Year, closed: Closed
+) -> None:
+    with year.engine.connect() as connection:
+        sheet = sheet_of(connection, ESTATE, JANUARY)
+        query = Query((ESTATE,), JANUARY.from_on, JANUARY.to_on)
+        totals = read_page(connection, TRIAL_BALANCE, query).totals
+    assert sheet is not None
+    moved = [column.title in ("本期借方", "本期贷方") for column in TRIAL_BALANCE.columns]
+    assert [fen for fen, is_moved in zip(totals, moved, strict=True) if is_moved] == [
+        sheet.debit_fen,
+        sheet.credit_fen,
+    ]
+    assert sheet.debit_fen > 0
 
 
 def test_another_head_or_pack_is_not_signed(year: Year, closed: Closed) -> None:
