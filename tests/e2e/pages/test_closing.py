@@ -87,7 +87,7 @@ def test_two_people_sign_what_they_both_see(town: Town, windows: Windows) -> Non
     expect(second.locator("main")).to_contain_text("等待张会计签字")
     page.get_by_role("button", name="以结账人签字").click()
     assert town.count("close_signature") == 0, "signed without a look at the sheet"
-    page.get_by_label("以上各项与纸面结账单一致").check()
+    page.get_by_label("已核对，以上各项一致").check()
     page.get_by_role("button", name="以结账人签字").click()
     expect(row.locator("[data-signed=one]")).to_contain_text("待复核签字")
     expect(page.locator("[data-line=closer]")).to_contain_text("张会计")
@@ -97,7 +97,7 @@ def test_two_people_sign_what_they_both_see(town: Town, windows: Windows) -> Non
         shown = second.locator(f"[data-{what}]").inner_text()
         assert shown
         assert shown == page.locator(f"[data-{what}]").inner_text()
-    second.get_by_label("以上各项与纸面结账单一致").check()
+    second.get_by_label("已核对，以上各项一致").check()
     assert overflow_px(second) == 0
     second.get_by_role("button", name="复核签字").click()
     expect(second.locator(f"[data-close='{last_month()}'] [data-signed=both]")).to_contain_text("两人已签")
@@ -110,7 +110,7 @@ def test_the_closer_under_a_second_login_is_refused_and_it_is_on_record(
 ) -> None:
     page = windows.as_("zhang", DESK)
     closed_month(page, town)
-    page.get_by_label("以上各项与纸面结账单一致").check()
+    page.get_by_label("已核对，以上各项一致").check()
     page.get_by_role("button", name="以结账人签字").click()
     with connect(database.owner_url) as owner:
         owner.execute(
@@ -119,7 +119,7 @@ def test_the_closer_under_a_second_login_is_refused_and_it_is_on_record(
         )
     second = windows.as_("both", PHONE)
     second.goto(page.url)
-    second.get_by_label("以上各项与纸面结账单一致").check()
+    second.get_by_label("已核对，以上各项一致").check()
     second.get_by_role("button", name="复核签字").click()
     expect(second.locator("main")).to_contain_text("结账人不能自己复核签字")
     assert town.count("close_signature") == 1
@@ -130,7 +130,7 @@ def test_a_sheet_that_was_replaced_since_it_was_shown_is_not_signed(town: Town, 
     page = windows.as_("zhang", DESK)
     closed_month(page, town)
     page.locator("[name=head]").evaluate("field => { field.value = 'f'.repeat(64) }")
-    page.get_by_label("以上各项与纸面结账单一致").check()
+    page.get_by_label("已核对，以上各项一致").check()
     page.get_by_role("button", name="以结账人签字").click()
     expect(page.get_by_role("alert")).to_contain_text("没有签字")
     assert town.count("close_signature") == 0
