@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from backend.closing import book_reading, pack, pack_documents, verify_pack
+from backend.closing import book_reading, pack, pack_documents, programs, verify_pack
 from backend.closing.helpers import Helpers
 from backend.closing.pack import Chain, ChargeMonth, OpenItem, PackContent
 from backend.closing.pack_sheets import (
@@ -60,12 +60,21 @@ def build_pack(
 
 
 def wrong_with(folder: Path, entries: int) -> list[str]:
-    """What the pack's own verifier finds; the workbooks take as long as all the rest, so they are a half."""
+    """What the pack's own verifier finds, and bean-check where it is installed, side by side.
+
+    The workbooks take as long as all the verifier's other checks, so they are a half.
+    """
     names = [name for name, _ in verify_pack.CHECKS]
     halves = [[name for name in names if name != WORKBOOKS], [WORKBOOKS]]
     with Helpers() as helpers:
         found = [helpers.start(entries, verify_pack.verify, folder, None, None, half) for half in halves]
-    return list(dict.fromkeys(said for half in found for said in half.result()))
+        if programs.is_installed(programs.BEAN_CHECK):
+            found.append(helpers.start(entries, _bean_check, folder / pack.BEANCOUNT))
+    return list(dict.fromkeys(said for one in found for said in one.result()))
+
+
+def _bean_check(path: Path) -> list[str]:
+    return [f"{programs.BEAN_CHECK}: {said}" for said in programs.bean_check(path)]
 
 
 def read_content(

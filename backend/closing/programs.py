@@ -10,6 +10,7 @@ from pathlib import Path
 
 from backend.closing.errors import ProgramMissingError
 
+BEAN_CHECK = "bean-check"
 INSTALL = "tools/install.sh demo（pip install 'smart-estate[books]'）"
 
 
@@ -19,18 +20,25 @@ def find_program(name: str) -> str:
     Raises:
         ProgramMissingError
     """
-    beside = Path(sys.executable).with_name(name)
-    found = str(beside) if beside.exists() else shutil.which(name)
+    found = _path_of(name)
     if found is None:
         raise ProgramMissingError(name, INSTALL)
     return found
 
 
+def is_installed(name: str) -> bool:
+    """Whether `find_program` finds it."""
+    return _path_of(name) is not None
+
+
+def _path_of(name: str) -> str | None:
+    beside = Path(sys.executable).with_name(name)
+    return str(beside) if beside.exists() else shutil.which(name)
+
+
 def bean_check(path: Path) -> list[str]:
     """What beancount finds wrong with a file; nothing when it finds nothing."""
-    done = subprocess.run(
-        [find_program("bean-check"), str(path)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([find_program(BEAN_CHECK), str(path)], capture_output=True, text=True, check=False)
     said = (done.stdout + done.stderr).strip()
     return [line for line in said.splitlines() if line] if done.returncode else []
 

@@ -25,6 +25,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, timedelta
+from functools import lru_cache
 from html import unescape
 from io import BytesIO
 from itertools import zip_longest
@@ -147,6 +148,7 @@ def fen_of(posting: dict[str, Any]) -> int:
     return int(posting["debit_fen"] - posting["credit_fen"])
 
 
+@lru_cache(1 << 16)
 def fen_from(text: str) -> int:
     """`1234.5` as 123450; exact."""
     found = re.fullmatch(r"(-?)(\d+)(?:\.(\d{1,2}))?", text)
@@ -756,10 +758,8 @@ def check_items(pack: Pack) -> Iterator[str]:
 
 
 SHEET = re.compile(r'<sheet name="([^"]+)" sheetId="(\d+)"')
-ROW = re.compile(r"<row r=\"(\d+)\"[^>]*?(?:/>|>(.*?)</row>)", re.DOTALL)
-CELL = re.compile(
-    r'<c r="([A-Z]+)\d+"[^>]*?(?:/>|>(?:<is><t[^>]*>(.*?)</t></is>|<v>(.*?)</v>)</c>)', re.DOTALL
-)
+ROW = '<row r="'
+CELL = re.compile(r'<c r="([A-Z]+)\d+"[^>]*>(?:<is><t[^>]*>([^<]*)</t></is>|<v>([^<]*)</v>)?')
 # Above the rows stand a line for people and the header.
 HEAD_ROWS = 2
 
@@ -774,9 +774,9 @@ def read_sheet(content: bytes, name: str, sheet: str, kinds: str) -> list[Row]:
             raise DamagedError(f"{name} has no sheet {sheet}")
         for part in parts:
             text = package.read(f"xl/worksheets/sheet{part}.xml").decode()
-            for row in ROW.finditer(text):
-                if int(row[1]) > HEAD_ROWS:
-                    rows.append(_cells(row[2] or "", kinds, name))
+            for row in text.split(ROW)[1:]:
+                if int(row[: row.index('"')]) > HEAD_ROWS:
+                    rows.append(_cells(row, kinds, name))
     return rows
 
 
@@ -786,14 +786,15 @@ def _cells(text: str, kinds: str, name: str) -> Row:
         place = ord(column) - ord("A")
         if len(column) > 1 or place >= len(kinds):
             raise DamagedError(f"{name} has more columns than it should")
-        cells[place] = _cell(kinds[place], unescape(words), number)
+        cells[place] = _cell(kinds[place], words, number)
     return tuple(cells)
 
 
+@lru_cache(1 << 16)
 def _cell(kind: str, words: str, number: str) -> Any:
     if not number:
         # How a workbook writes a character that XML does not let through.
-        return re.sub("_x([0-9A-F]{4})_", lambda found: chr(int(found[1], 16)), words)
+        return re.sub("_x([0-9A-F]{4})_", lambda found: chr(int(found[1], 16)), unescape(words))
     if kind == "f":
         return fen_from(number)
     if kind == "d":

@@ -1,15 +1,14 @@
 """`close.pack_100k`: a month of a hundred thousand entries closed; its pack checked by ours and by beancount.
 
 The entries are those of a large estate's month: a charge for each household by the monthly run, and a payment
-at the counter for each. Timed is all that `estate ledger close` does (checklist, closing entry, lock, files,
-workbooks, documents, the verifier, the zip), and then bean-check on the pack as it was filed.
+at the counter for each. Timed is all that `estate ledger close` does: checklist, closing entry, lock, files,
+workbooks, documents, the verifier, bean-check, the zip.
 """
 
 from __future__ import annotations
 
 import os
 import time
-import zipfile
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,8 +16,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, insert, text
 
-from backend.closing.pack import BEANCOUNT
-from backend.closing.programs import bean_check
+from backend.closing.programs import BEAN_CHECK, find_program
 from backend.closing.records import Month
 from backend.closing.service import close_month
 from backend.db.engine import make_engine
@@ -47,24 +45,18 @@ def measure(folder: Path) -> Iterator[Figure]:
         engine = make_engine(DatabaseSettings(url=rent.prepare(server, ENTRIES // 2)))
         clerk = _month(engine)
         floor_s = _bare_read_s(engine)
+        find_program(BEAN_CHECK)  # without it, the close would not ask it, and be quicker
         began_s = time.perf_counter()
         closed = close_month(engine, BOOK, MONTH, clerk, CLOSED_AT, folder / "packs", ("days",), "基准")
-        pack_s = time.perf_counter() - began_s
-        with zipfile.ZipFile(closed.path) as package:
-            file = Path(package.extract(BEANCOUNT, folder))
-        began_s = time.perf_counter()
-        wrong = bean_check(file)
-        check_s = time.perf_counter() - began_s
+        passed_s = time.perf_counter() - began_s
         engine.dispose()
-    if wrong:
-        raise AssertionError(wrong[:3])
     yield figure(
         "close.pack_100k",
-        pack_s + check_s,
+        passed_s,
         "s",
         floor_s,
-        f"{closed.head_sequence:,} entries in one month: pack built and verified in {pack_s:.1f} s, "
-        f"bean-check in {check_s:.1f} s; floor: the month's entries and lines read by bare SQL",
+        f"{closed.head_sequence:,} entries in one month: pack built, verified and asked of bean-check; "
+        "floor: the month's entries and lines read by bare SQL",
     )
 
 

@@ -132,3 +132,11 @@ def test_a_pack_checked_in_two_halves_shows_what_is_wrong_in_each(unpacked: Path
     wrong = verify_pack.verify(unpacked)
     assert {said.split(":")[0] for said in wrong} == {"manifest", "hledger", "excel"}
     assert wrong_with(unpacked, 0) == wrong
+
+
+def test_a_close_asks_bean_check_as_well(unpacked: Path) -> None:
+    assert wrong_with(unpacked, 0) == []
+    with (unpacked / "book.beancount").open("a", encoding="utf-8") as file:
+        file.write("2026-03-31 balance Assets:Nowhere 1.00 CNY\n")
+    said = [line for line in wrong_with(unpacked, 0) if line.startswith("bean-check:")]
+    assert any("Assets:Nowhere" in line for line in said)
