@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Text, any_, cast, literal
+from sqlalchemy import ARRAY, ColumnElement, Text, cast, func, literal, select
 
 
 def among(column: ColumnElement[Any], values: Iterable[object]) -> ColumnElement[bool]:
-    """`column = ANY(values)`; an empty list fits nothing. PostgreSQL takes at most 65,535 parameters."""
-    return column == any_(cast(literal(array_text(values), Text), ARRAY(column.type)))
+    """`column IN (SELECT unnest(values))`; an empty list fits nothing.
+
+    One parameter, of which PostgreSQL takes at most 65,535, and joined like a table. As `= ANY(values)` it is
+    a filter wherever the table is read in order: on a table without statistics, or when most of it is wanted.
+    The array is then read anew for each row, and searched from its beginning. Seen with 20,000 rows on one
+    core: 1,000 ids of a column that is not unique took 22 s, joined 8 ms; 20,000 ids, also with statistics,
+    more than 8 s (when it was stopped), joined 0.2 s. With statistics and few ids both take the index, and
+    the same time.
+    """
+    given = func.unnest(cast(literal(array_text(values), Text), ARRAY(column.type)), type_=column.type)
+    return column.in_(select(given))
 
 
 def array_text(values: Iterable[object]) -> str:
