@@ -26,7 +26,8 @@ from backend.payments.errors import (
 )
 from backend.payments.settings import PaymentRules
 from backend.payments.tables import pay_link
-from backend.registry.tables import building, estate, tenancy, unit
+from backend.registry.homes import latest_home
+from backend.registry.tables import estate
 from backend.rent.service import household_statement
 
 WORD_BYTES = 32
@@ -167,7 +168,7 @@ def open_link(connection: Connection, word: str, now: datetime) -> Asked:
         raise LinkRevokedError
     if now >= row.expires_at:
         raise LinkExpiredError
-    home = _home(connection, row.household_id)
+    home = latest_home(connection, row.household_id)
     owed_fen = household_statement(connection, row.household_id).total_owed_fen
     return Asked(
         link_id=row.link_id,
@@ -175,8 +176,8 @@ def open_link(connection: Connection, word: str, now: datetime) -> Asked:
         principal_id=row.principal_id,
         estate_id=row.estate_id,
         estate_zh=_estate_zh(connection, row.estate_id),
-        masked_zh=masked(*home) if home is not None else "＊",
-        unit_zh=" ".join(home) if home is not None else "",
+        masked_zh=masked(home.building_zh, home.number) if home is not None else "＊",
+        unit_zh=f"{home.building_zh} {home.number}" if home is not None else "",
         amount_fen=owed_fen if row.amount_fen is None else row.amount_fen,
         owed_fen=owed_fen,
         expires_at=row.expires_at,
@@ -198,20 +199,3 @@ def _estate_zh(connection: Connection, estate_id: str) -> str:
     return str(
         connection.execute(select(estate.c.name_zh).where(estate.c.estate_id == estate_id)).scalar_one()
     )
-
-
-def _home(connection: Connection, household_id: UUID) -> tuple[str, str] | None:
-    """Building and number of the household's latest home."""
-    row = connection.execute(
-        select(building.c.name_zh.label("building_zh"), unit.c.number)
-        .select_from(tenancy)
-        .join(unit, unit.c.unit_id == tenancy.c.unit_id)
-        .join(
-            building,
-            (building.c.estate_id == unit.c.estate_id) & (building.c.building_id == unit.c.building_id),
-        )
-        .where(tenancy.c.household_id == household_id)
-        .order_by(tenancy.c.from_on.desc())
-        .limit(1)
-    ).one_or_none()
-    return None if row is None else (row.building_zh, row.number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
@@ -12,7 +13,41 @@ from backend.identity.principal import Principal
 from backend.identity.service import check_role
 from backend.registry.errors import UnknownThingError
 from backend.registry.rights import REGISTRARS
-from backend.registry.tables import household, household_member, tenancy
+from backend.registry.tables import building, household, household_member, tenancy, unit
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a household lives or last lived, and on which terms.
+
+    Attributes:
+        to_on: the first day that the tenancy no longer has; None where it has no end.
+    """
+
+    building_zh: str
+    number: str
+    from_on: date
+    to_on: date | None
+    monthly_rent_fen: int
+
+
+def latest_home(connection: Connection, household_id: UUID) -> Home | None:
+    """The home of the household's latest tenancy; None where it never had one."""
+    row = connection.execute(
+        select(
+            building.c.name_zh, unit.c.number, tenancy.c.from_on, tenancy.c.to_on, tenancy.c.monthly_rent_fen
+        )
+        .select_from(tenancy)
+        .join(unit, unit.c.unit_id == tenancy.c.unit_id)
+        .join(
+            building,
+            (building.c.estate_id == unit.c.estate_id) & (building.c.building_id == unit.c.building_id),
+        )
+        .where(tenancy.c.household_id == household_id)
+        .order_by(tenancy.c.from_on.desc(), tenancy.c.tenancy_id)
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else Home(*row)
 
 
 def end_tenancy(

@@ -18,6 +18,7 @@ from backend.errors import ExplainedError
 from backend.identity.principal import Principal, Role
 from backend.identity.web import required_principal, requires
 from backend.registry import tables as registry
+from backend.registry.homes import latest_home
 from backend.rent.allocation import Due
 from backend.rent.charging import NewCharge
 from backend.rent.errors import ChargeUnknownError, TermPriceError, TermUnknownError
@@ -167,11 +168,11 @@ def _page(
         ).all()
         terms = _terms(connection, household_id)
         charges = open_charges(connection, [household_id]).get(household_id, [])
-        where = _where(connection, household_id)
+        home = latest_home(connection, household_id)
     return render_template(
         "terms.html",
         household_id=household_id,
-        where=where,
+        home=home,
         terms=terms,
         tariffs=tariffs,
         tiers=tiers,
@@ -196,26 +197,6 @@ def _terms(connection: Connection, household_id: UUID) -> list[Row[Any]]:
             .order_by(rent_term.c.kind, rent_term.c.from_on.desc())
         )
     )
-
-
-def _where(connection: Connection, household_id: UUID) -> Row[*tuple[Any, ...]] | None:
-    """Its latest tenancy and unit."""
-    tenancy, unit, building = registry.tenancy, registry.unit, registry.building
-    rows = connection.execute(
-        select(
-            building.c.name_zh, unit.c.number, tenancy.c.from_on, tenancy.c.to_on, tenancy.c.monthly_rent_fen
-        )
-        .select_from(tenancy)
-        .join(unit, unit.c.unit_id == tenancy.c.unit_id)
-        .join(
-            building,
-            (building.c.estate_id == unit.c.estate_id) & (building.c.building_id == unit.c.building_id),
-        )
-        .where(tenancy.c.household_id == household_id)
-        .order_by(tenancy.c.from_on.desc())
-        .limit(1)
-    ).all()
-    return rows[0] if rows else None
 
 
 def _tenancy(connection: Connection, household_id: UUID) -> UUID:
