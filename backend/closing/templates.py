@@ -12,12 +12,11 @@ PAGE = """
   ..rows.map(row => (text(fill: luma(90), row.at(0)), row.at(1))).flatten())
 #let figures(one) = [
   #v(3mm)
-  #text(11pt, weight: "bold", one.title)
-  #v(1mm)
-  #table(columns: one.columns.len(), stroke: 0.4pt + luma(150), inset: 4pt,
+  #block(sticky: true, text(11pt, weight: "bold", one.title))
+  #if one.rows.len() == 0 [ #text(fill: luma(90))[无 None] ] else [ #table(columns: one.columns.len(), stroke: 0.4pt + luma(150), inset: 4pt,
     align: (x, y) => if y > 0 and one.right.contains(x) { right } else { left },
     table.header(..one.columns.map(name => text(weight: "bold", name))),
-    ..one.rows.flatten())
+    ..one.rows.flatten()) ]
 ]
 """
 

@@ -12,7 +12,7 @@ from backend.approvals.service import use
 from backend.identity.principal import Principal
 from backend.ledger.chain import Head, head
 from backend.ledger.errors import PeriodOrderError
-from backend.ledger.sealing import seal_all
+from backend.ledger.sealing import seal_book
 from backend.ledger.tables import period_change
 
 UNLOCK = "unlock_period"
@@ -82,7 +82,7 @@ def lock_period(
     first = open_from(connection, book_id)
     if first is not None and month != first:
         raise PeriodOrderError(book_id, month, first)
-    seal_all(connection)
+    seal_book(connection, book_id)
     return _add(connection, "lock", book_id, month, principal, at, None)
 
 
@@ -100,7 +100,7 @@ def unlock_period(
     if first is None or _next_month(month) != first:
         raise PeriodOrderError(book_id, month, first)
     use(connection, proposal_id, UNLOCK, at)
-    seal_all(connection)
+    seal_book(connection, book_id)
     return _add(connection, "unlock", book_id, month, principal, at, proposal_id)
 
 

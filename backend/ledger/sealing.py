@@ -23,18 +23,12 @@ LOOK_EVERY_S = 0.25
 log = structlog.get_logger()
 
 
-def seal_all(connection: Connection) -> int:
-    """Seal everything that is committed, and what the caller's own transaction has posted; how much it was.
+def seal_book(connection: Connection, book_id: str) -> int:
+    """Seal all of a book, what the caller's own transaction has posted included; how much it was.
 
-    Waits for another sealer, and lets others wait until the caller's transaction ends.
+    Waits for whoever posts to the book or seals in it; others wait until the caller's transaction ends.
     """
-    done = 0
-    while True:
-        found = connection.scalar(text("SELECT seal_pending(:at_most, true)"), {"at_most": AT_ONCE})
-        sealed = int(found or 0)
-        done += sealed
-        if sealed < AT_ONCE:
-            return done
+    return int(connection.execute(text("SELECT seal_book(:book)"), {"book": book_id}).scalar_one())
 
 
 class Sealer:

@@ -25,12 +25,12 @@ from backend.identity.tables import principal
 from backend.ledger import service as ledger
 from backend.ledger.books import open_books
 from backend.ledger.rules import Dimensions, Line, NewEntry, credit, debit
-from backend.ledger.sealing import seal_all
 from backend.rent.service import run_month
 from backend.settings import DatabaseSettings
 from estate.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks import rent
 from tests.benchmarks.figures import Figure, figure
+from tests.sealing import seal_all
 
 ENTRIES = int(os.environ.get("ESTATE_BENCH_ENTRIES", "100000"))
 BOOK, AT_ONCE = "bench", 5_000

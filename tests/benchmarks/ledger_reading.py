@@ -15,10 +15,10 @@ from backend.db.engine import connect, make_single_engine
 from backend.ledger import service
 from backend.ledger.household import household_account
 from backend.ledger.rules import Dimensions, NewEntry, credit, debit
-from backend.ledger.sealing import seal_all
 from estate.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks.figures import Figure, figure
 from tests.benchmarks.ledger import DATABASE, NOW, prepare
+from tests.sealing import seal_all
 
 ENTRIES = 1_000_000
 AT_ONCE = 2_000

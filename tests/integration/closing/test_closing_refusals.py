@@ -31,10 +31,10 @@ from backend.identity.errors import NotAllowedError
 from backend.identity.principal import Grant, Principal
 from backend.ledger import periods
 from backend.ledger import service as ledger
-from backend.ledger.sealing import seal_all
 from backend.payments.tables import provider_notice
 from backend.reconciliation import tables as said
 from tests.integration.closing.year import ESTATE, Year
+from tests.sealing import seal_all
 
 JANUARY, FEBRUARY = Month(date(2026, 1, 1)), Month(date(2026, 2, 1))
 LATER = datetime(2026, 3, 2, 4, tzinfo=UTC)

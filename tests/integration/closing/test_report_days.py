@@ -32,11 +32,11 @@ from backend.closing.report_specs import (
 )
 from backend.closing.reports import Period, Query, ReportSpec, read_page, stream_rows
 from backend.documents.columns import Cell, Column, Kind
-from backend.ledger.sealing import seal_all
 from backend.web.report_view import Asked, read_asked
 from tests.integration.closing.conftest import ClosedYear
 from tests.integration.closing.story import play
 from tests.integration.closing.year import ESTATE, Year
+from tests.sealing import seal_all
 
 Rows = list[tuple[Cell, ...]]
 FIRST, LAST = date(2025, 12, 28), date(2026, 5, 3)

@@ -17,9 +17,9 @@ from backend.ledger.errors import (
 )
 from backend.ledger.handing_on import To, hand_on, handed_on, waiting
 from backend.ledger.periods import lock_period
-from backend.ledger.sealing import seal_all
 from backend.registry.rules import local_day
 from tests.integration.money.conftest import make_principal
+from tests.sealing import seal_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

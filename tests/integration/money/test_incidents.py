@@ -22,7 +22,6 @@ from backend.ledger import periods
 from backend.ledger.chain import check_chain, head
 from backend.ledger.errors import PeriodLockedError
 from backend.ledger.rules import NewEntry, credit, debit
-from backend.ledger.sealing import seal_all
 from backend.ledger.service import post
 from backend.payments import refunds
 from backend.payments.counter_adapter import CounterProvider
@@ -39,6 +38,7 @@ from backend.payments.service import (
 )
 from simulators.stripe.deliveries import DeliveryPlan
 from simulators.stripe.faults import Fault
+from tests.sealing import seal_all
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Database

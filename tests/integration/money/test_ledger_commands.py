@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 
 from backend.db.engine import connect
 from backend.ledger.chain import head
-from backend.ledger.sealing import seal_all
 from estate.cli import estate
+from tests.sealing import seal_all
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Database

@@ -20,10 +20,11 @@ from backend.db.engine import connect
 from backend.ledger import canonical
 from backend.ledger.chain import check_chain, head, seal_status
 from backend.ledger.rules import Dimensions, NewEntry, credit, debit
-from backend.ledger.sealing import Sealer, seal_all
+from backend.ledger.sealing import Sealer, seal_book
 from backend.ledger.service import entries_of_day, post, reverse, trial_balance
 from estate.processes import wait_until
 from tests.integration.money.conftest import NOW
+from tests.sealing import seal_all
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Database
@@ -230,6 +231,32 @@ def test_a_lane_that_is_being_sealed_is_left_to_its_sealer(
         assert second.execute("SELECT seal_pending(5)").fetchone() == (0,)
         first.commit()
     assert (numbers(engine), numbers(engine, OTHER)) == ([(1, "a")], [(1, "b")])
+
+
+def test_a_book_that_is_held_alone_holds_up_no_other(
+    engine: Engine, database: Database, office: Office
+) -> None:
+    post_some(engine, entry("a"), entry("b", book=OTHER))
+    with engine.connect() as closer, sealers(database):
+        assert seal_book(closer, BOOK) == 1
+        post_some(engine, entry("c", book=OTHER), entry("d", book="city"))
+        for book, count in ((OTHER, 2), ("city", 1)):
+            wait_until(lambda: len(numbers(engine, book)) == count, 20, "not sealed")  # noqa: B023 (now)
+        assert numbers(engine) == []
+        closer.commit()
+        post_some(engine, entry("e"))
+        wait_until(lambda: len(numbers(engine)) == 2, 20, "not sealed")
+    assert numbers(engine) == [(1, "a"), (2, "e")]
+
+
+def test_what_a_held_book_left_open_is_sealed_afterwards(engine: Engine, office: Office) -> None:
+    post_some(engine, entry("a"), entry("b", book="city"), entry("c", book=OTHER))
+    with engine.connect() as closer:
+        closer.execute(text("SELECT pg_advisory_xact_lock(7205224, hashtext(:book))"), {"book": BOOK})
+        assert sealed(engine) == 2
+        closer.rollback()
+    assert sealed(engine) == 1
+    assert numbers(engine) == [(1, "a")]
 
 
 def test_a_sealer_waits_for_a_database_that_is_away(

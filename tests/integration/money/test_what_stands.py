@@ -11,7 +11,6 @@ import pytest
 from backend.ledger import books, service
 from backend.ledger.errors import AboveWhatStandsError
 from backend.ledger.rules import Dimensions, NewEntry
-from backend.ledger.sealing import seal_all
 from backend.ledger.vouchers import (
     CASH_BANKED,
     SUSPENSE_RECEIVED,
@@ -24,6 +23,7 @@ from backend.ledger.vouchers import (
 from backend.payments.vouchers import deposit_returned_entry, refund_entry
 from backend.rent.returns import Returned
 from tests.integration.conftest import Database
+from tests.sealing import seal_all
 
 if TYPE_CHECKING:
     from tests.integration.money.conftest import Home, Office

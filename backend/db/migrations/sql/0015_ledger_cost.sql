@@ -260,75 +260,112 @@ $$;
 DROP FUNCTION seal_pending(integer);
 DROP TABLE seal_progress;
 
--- Seals what is committed, at most so many entries; how many it were. Belongs to the owner: the application
--- can have entries sealed, and can neither write a seal nor a sum of its own. A lane that another sealer has
--- is left to it, or waited for.
--- Sets are planned for as large as they are: the plan that PostgreSQL keeps for sets of any size compares each
--- row with each id. A plan from a book's first day would read the table from end to end for ever.
-CREATE FUNCTION seal_pending(at_most integer, waits boolean DEFAULT false) RETURNS integer
+-- Numbers and hashes for these entries, and their share of the days' sums. The caller sees to it that nobody else
+-- seals in their books. Sets are planned for as large as they are: the plan that PostgreSQL keeps for sets of
+-- any size compares each row with each id. A plan from a book's first day would read the table from end to end
+-- for ever.
+CREATE FUNCTION seal_entries(ids bigint[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_custom_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+BEGIN
+    WITH fresh AS MATERIALIZED (
+        SELECT book_id, entry_id, sha256(convert_to(text, 'UTF8')) AS digest FROM public.ledger_texts(ids)
+    ), head AS MATERIALIZED (
+        SELECT book.book_id, last.seq, last.hash FROM public.book CROSS JOIN LATERAL (
+            SELECT seal.seq, seal.hash FROM public.seal
+            WHERE seal.book_id = book.book_id ORDER BY seal.seq DESC LIMIT 1
+        ) AS last
+    )
+    INSERT INTO public.seal (book_id, seq, entry_id, digest, hash, sealed_at)
+    SELECT fresh.book_id, coalesce(head.seq, 0) + row_number() OVER chain, fresh.entry_id, fresh.digest,
+           public.seal_chain(head.hash, fresh.digest) OVER chain, clock_timestamp()
+    FROM fresh LEFT JOIN head ON head.book_id = fresh.book_id
+    WINDOW chain AS (PARTITION BY fresh.book_id ORDER BY fresh.entry_id);
+    INSERT INTO public.balance_day AS day (book_id, account_code, effective_on, debit_fen, credit_fen)
+    SELECT book_id, account_code, effective_on, sum(debit_fen), sum(credit_fen)
+    FROM public.journal_entry JOIN public.posting USING (entry_id)
+    WHERE journal_entry.entry_id = ANY (ids) AND posting.entry_id = ANY (ids)
+    GROUP BY book_id, account_code, effective_on ORDER BY book_id, account_code, effective_on
+    ON CONFLICT (book_id, account_code, effective_on) DO UPDATE
+        SET debit_fen = day.debit_fen + excluded.debit_fen, credit_fen = day.credit_fen + excluded.credit_fen;
+END $$;
+REVOKE ALL ON FUNCTION seal_entries(bigint[]) FROM PUBLIC;
+
+-- Seals what is committed, at most so many entries of a lane; how many it were. Belongs to the owner: the application
+-- can have entries sealed, and can neither write a seal nor a sum of its own. A lane that another sealer has, and a
+-- book that somebody holds alone (a month that is being closed), are left to them.
+CREATE FUNCTION seal_pending(at_most integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     here smallint;
-    ids bigint[];
-    last_xid xid8;
-    snapshot pg_snapshot;
+    found record;
     done integer := 0;
 BEGIN
     FOREACH here IN ARRAY ARRAY[0, 1] LOOP
-        IF waits THEN
-            PERFORM pg_advisory_xact_lock(7205223, here);
-        ELSIF NOT pg_try_advisory_xact_lock(7205223, here) THEN
-            CONTINUE;
-        END IF;
-        SELECT array_agg(entry_id), max(posted_xid), pg_current_snapshot() INTO ids, last_xid, snapshot
-        FROM (SELECT entry_id, posted_xid FROM public.unsealed_entries(here) LIMIT at_most) AS fresh;
-        IF ids IS NOT NULL THEN
-            WITH fresh AS MATERIALIZED (
-                SELECT book_id, entry_id, sha256(convert_to(text, 'UTF8')) AS digest
-                FROM public.ledger_texts(ids)
-            ), head AS MATERIALIZED (
-                SELECT book.book_id, last.seq, last.hash FROM public.book CROSS JOIN LATERAL (
-                    SELECT seal.seq, seal.hash FROM public.seal
-                    WHERE seal.book_id = book.book_id ORDER BY seal.seq DESC LIMIT 1
-                ) AS last
-            )
-            INSERT INTO public.seal (book_id, seq, entry_id, digest, hash, sealed_at)
-            SELECT fresh.book_id, coalesce(head.seq, 0) + row_number() OVER chain, fresh.entry_id,
-                   fresh.digest, public.seal_chain(head.hash, fresh.digest) OVER chain, clock_timestamp()
-            FROM fresh LEFT JOIN head ON head.book_id = fresh.book_id
-            WINDOW chain AS (PARTITION BY fresh.book_id ORDER BY fresh.entry_id);
-            INSERT INTO public.balance_day AS day (book_id, account_code, effective_on, debit_fen, credit_fen)
-            SELECT book_id, account_code, effective_on, sum(debit_fen), sum(credit_fen)
-            FROM public.journal_entry JOIN public.posting USING (entry_id)
-            WHERE journal_entry.entry_id = ANY (ids) AND posting.entry_id = ANY (ids)
-            GROUP BY book_id, account_code, effective_on ORDER BY book_id, account_code, effective_on
-            ON CONFLICT (book_id, account_code, effective_on) DO UPDATE
-                SET debit_fen = day.debit_fen + excluded.debit_fen,
-                    credit_fen = day.credit_fen + excluded.credit_fen;
-            done := done + cardinality(ids);
+        CONTINUE WHEN NOT pg_try_advisory_xact_lock(7205223, here);
+        WITH fresh AS MATERIALIZED (
+            SELECT entry_id, book_id, posted_xid FROM public.unsealed_entries(here) LIMIT at_most
+        ), free AS MATERIALIZED (
+            SELECT book_id, first_id FROM (
+                SELECT book_id, min(entry_id) AS first_id FROM fresh GROUP BY book_id
+            ) AS each WHERE pg_try_advisory_xact_lock_shared(7205224, hashtext(book_id))
+        )
+        SELECT array_agg(fresh.entry_id) FILTER (WHERE free.book_id IS NOT NULL) AS ids,
+               count(fresh.entry_id) = at_most AS is_full, max(fresh.posted_xid) AS last_xid,
+               min(fresh.posted_xid) FILTER (WHERE free.book_id IS NULL) AS left_xid,
+               array_agg(DISTINCT free.first_id) AS first_ids, pg_current_snapshot() AS seen
+        INTO found FROM fresh LEFT JOIN free USING (book_id);
+        -- Who held a book alone a moment ago has sealed it whole, which that look may not have seen.
+        CONTINUE WHEN EXISTS (SELECT FROM public.seal WHERE entry_id = ANY (found.first_ids));
+        IF found.ids IS NOT NULL THEN
+            PERFORM public.seal_entries(found.ids);
+            done := done + cardinality(found.ids);
         END IF;
         -- Of a full set, the last transaction may have more. Where nobody posted, nothing is written.
         UPDATE public.seal_lane
-        SET sealed_below = CASE WHEN cardinality(ids) = at_most THEN least(last_xid, pg_snapshot_xmin(snapshot))
-                                ELSE pg_snapshot_xmin(snapshot) END
-        WHERE lane = here AND sealed_below <> pg_snapshot_xmin(snapshot)
-          AND (ids IS NOT NULL OR sealed_below > pg_snapshot_xmax(snapshot) OR EXISTS (
+        SET sealed_below = least(pg_snapshot_xmin(found.seen), found.left_xid,
+                                 CASE WHEN found.is_full THEN found.last_xid END)
+        WHERE lane = here AND sealed_below <> pg_snapshot_xmin(found.seen)
+          AND (found.last_xid IS NOT NULL OR sealed_below > pg_snapshot_xmax(found.seen) OR EXISTS (
               SELECT FROM public.journal_entry
-              WHERE posted_xid BETWEEN sealed_below AND pg_snapshot_xmax(snapshot)
+              WHERE posted_xid BETWEEN sealed_below AND pg_snapshot_xmax(found.seen)
           ));
     END LOOP;
     RETURN done;
 END $$;
-REVOKE ALL ON FUNCTION seal_pending(integer, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION seal_pending(integer) FROM PUBLIC;
 
--- As in 0003, for the sealer's new name.
+-- Seals all of a book that the caller's transaction sees, its own entries included; how many it were. From here to
+-- the end of the transaction nobody else posts to the book or seals in it.
+CREATE FUNCTION seal_book(of_book text) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+    ids bigint[];
+    done integer := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(7205224, hashtext(of_book));
+    LOOP
+        SELECT array_agg(entry_id) INTO ids FROM (
+            SELECT entry_id FROM public.unsealed_entries(public.seal_lane_of(of_book))
+            WHERE book_id = of_book LIMIT 10000
+        ) AS fresh;
+        EXIT WHEN ids IS NULL;
+        PERFORM public.seal_entries(ids);
+        done := done + cardinality(ids);
+    END LOOP;
+    RETURN done;
+END $$;
+REVOKE ALL ON FUNCTION seal_book(text) FROM PUBLIC;
+
+-- As in 0003, for the function that seals now.
 CREATE OR REPLACE FUNCTION seal_continues_the_chain() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     stack text;
 BEGIN
     GET DIAGNOSTICS stack = PG_CONTEXT;
-    IF stack LIKE '%PL/pgSQL function public.seal_pending(integer,boolean) line %' THEN
+    IF stack LIKE '%PL/pgSQL function public.seal_entries(bigint[]) line %' THEN
         RETURN NULL;
     END IF;
     IF EXISTS (

@@ -15,7 +15,7 @@ def upgrade() -> None:
     guards.run(
         path.read_text(encoding="utf-8"),
         guards.grant("seal_lane", app="SELECT"),
-        f"GRANT EXECUTE ON FUNCTION seal_pending(integer, boolean) TO {guards.APP};",
+        f"GRANT EXECUTE ON FUNCTION seal_pending(integer), seal_book(text) TO {guards.APP};",
     )
 
 
