@@ -13,10 +13,12 @@ PAGE = """
 #let figures(one) = [
   #v(3mm)
   #block(sticky: true, text(11pt, weight: "bold", one.title))
-  #if one.rows.len() == 0 [ #text(fill: luma(90))[无 None] ] else [ #table(columns: one.columns.len(), stroke: 0.4pt + luma(150), inset: 4pt,
-    align: (x, y) => if y > 0 and one.right.contains(x) { right } else { left },
-    table.header(..one.columns.map(name => text(weight: "bold", name))),
-    ..one.rows.flatten()) ]
+  #if one.rows.len() == 0 [ #text(fill: luma(90))[无 None] ] else [
+    #table(columns: one.columns.len(), stroke: 0.4pt + luma(150), inset: 4pt,
+      align: (x, y) => if y > 0 and one.right.contains(x) { right } else { left },
+      table.header(..one.columns.map(name => text(weight: "bold", name))),
+      ..one.rows.flatten())
+  ]
 ]
 """
 

@@ -101,8 +101,11 @@ END $$;
 CREATE OR REPLACE FUNCTION journal_entry_is_whole() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     odd record;
-    broken boolean;
+    first_book text;
+    last_book text;
+    first_on date;
     everyday boolean;
+    broken boolean := false;
 BEGIN
     -- A snapshot that is older than a lock would not see it.
     IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -110,23 +113,7 @@ BEGIN
             USING ERRCODE = 'invalid_transaction_state', CONSTRAINT = 'journal_entry_sees_locks',
                   TABLE = 'journal_entry';
     END IF;
-    -- Held until the end of the transaction: a lock of a month waits for it, or it for the lock. A question of
-    -- its own, so that the next one sees what was locked meanwhile.
-    PERFORM pg_advisory_xact_lock_shared(7205224, hashtext(book_id))
-    FROM added GROUP BY book_id ORDER BY book_id;
-    SELECT bool_or(
-               (SELECT true FROM public.posting WHERE entry_id = added.entry_id AND line_no = 1) IS NULL
-           ) OR EXISTS (
-               SELECT FROM (SELECT book_id, min(effective_on) AS first_on FROM added GROUP BY book_id) AS written
-               WHERE (
-                   SELECT first_on >= coalesce((
-                       SELECT CASE change WHEN 'lock' THEN (month + interval '1 month')::date ELSE month END
-                       FROM public.period_change WHERE book_id = book.book_id ORDER BY change_no DESC LIMIT 1
-                   ), '-infinity')
-                   FROM public.book WHERE book.book_id = written.book_id
-               ) IS NOT TRUE
-           ),
-           bool_and(
+    SELECT min(book_id), max(book_id), min(effective_on), bool_and(
                reverses_entry_id IS NULL AND reason IS NULL AND posted_xid = pg_current_xact_id()
                AND effective_on BETWEEN '1900-01-01' AND '9999-12-31' AND isfinite(posted_at)
                AND event_kind <> ALL (ARRAY[
@@ -134,7 +121,32 @@ BEGIN
                    'remittance', 'paid_on', 'refund', 'refund_transfer', 'deposit_returned', 'deposit_damage',
                    'prepaid_paid_out', 'suspense_returned', 'suspense_was_payout', 'cash_banked'])
            )
-    INTO broken, everyday FROM added;
+    INTO first_book, last_book, first_on, everyday FROM added;
+    -- Held until the end of the transaction: a lock of a month waits for it, or it for the lock. Each is a
+    -- question of its own, so that the next one sees what was locked meanwhile.
+    IF first_book = last_book THEN
+        IF pg_advisory_xact_lock_shared(7205224, hashtext(first_book)) IS NULL THEN
+            NULL;  -- An expression is not a query, and starts sooner than PERFORM.
+        END IF;
+        broken := NOT EXISTS (
+            SELECT FROM public.book WHERE book_id = first_book AND first_on >= coalesce((
+                SELECT CASE change WHEN 'lock' THEN (month + interval '1 month')::date ELSE month END
+                FROM public.period_change WHERE book_id = first_book ORDER BY change_no DESC LIMIT 1
+            ), '-infinity')
+        ) OR EXISTS (
+            SELECT FROM added
+            WHERE (SELECT true FROM public.posting WHERE entry_id = added.entry_id AND line_no = 1) IS NULL
+        );
+    ELSIF first_book IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock_shared(7205224, hashtext(book_id))
+        FROM added GROUP BY book_id ORDER BY book_id;
+        broken := EXISTS (
+            SELECT FROM added LEFT JOIN public.book USING (book_id)
+            WHERE (SELECT true FROM public.posting WHERE entry_id = added.entry_id AND line_no = 1) IS NULL
+               OR (added.effective_on >= public.period_open_from(book.book_id)) IS NOT TRUE
+               OR book.book_id IS NULL
+        );
+    END IF;
     IF broken THEN
         -- Refused; the rest only says why, of the first entry that is wrong.
         FOR odd IN
