@@ -146,6 +146,27 @@ def test_entries_of_a_restored_dump_are_all_looked_at(
     assert numbers(engine) == [(1, "a"), (2, "b")]
 
 
+def test_more_entries_of_a_restored_dump_than_a_set_are_all_sealed(
+    engine: Engine, database: Database, office: Office
+) -> None:
+    """Their transactions' numbers are far ahead of this server's, and more than one look has to find them."""
+    for number in range(7):
+        post_some(engine, entry(str(number)))
+    with connect(database.superuser_url) as superuser:
+        superuser.execute("ALTER TABLE journal_entry DISABLE TRIGGER journal_entry_refuse_change")
+        superuser.execute("UPDATE journal_entry SET posted_xid = (900000000000 + entry_id)::text::xid8")
+        superuser.execute("ALTER TABLE journal_entry ENABLE ALWAYS TRIGGER journal_entry_refuse_change")
+        superuser.execute("UPDATE seal_lane SET sealed_below = '900000000000'")
+    done = []
+    for _ in range(4):
+        with engine.begin() as connection:
+            done.append(connection.scalar(text("SELECT seal_pending(3)")))
+    assert done == [3, 3, 1, 0]
+    post_some(engine, entry("new"))
+    assert looked_at(engine) == 1, "what came with the dump is not looked through again"
+    assert sealed(engine) == 1
+
+
 @contextmanager
 def sealers(database: Database, count: int = 1, at_once: int = 2000) -> Iterator[None]:
     """Running sealers, stopped at the end."""

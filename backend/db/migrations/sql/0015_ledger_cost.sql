@@ -334,15 +334,18 @@ BEGIN
             PERFORM public.seal_entries(found.ids);
             done := done + cardinality(found.ids);
         END IF;
-        -- Of a full set, the last transaction may have more. Where nobody posted, nothing is written.
+        -- Of a full set, the last transaction may have more. Numbers of another server stand as long as anything of
+        -- them is left. Where nobody posted, nothing is written.
         UPDATE public.seal_lane
         SET sealed_below = least(pg_snapshot_xmin(found.seen), found.left_xid,
                                  CASE WHEN found.is_full THEN found.last_xid END)
         WHERE lane = here AND sealed_below <> pg_snapshot_xmin(found.seen)
-          AND (found.last_xid IS NOT NULL OR sealed_below > pg_snapshot_xmax(found.seen) OR EXISTS (
-              SELECT FROM public.journal_entry
-              WHERE posted_xid BETWEEN sealed_below AND pg_snapshot_xmax(found.seen)
-          ));
+          AND CASE WHEN sealed_below > pg_snapshot_xmax(found.seen)
+                   THEN found.left_xid IS NULL AND NOT found.is_full
+                   ELSE found.last_xid IS NOT NULL OR EXISTS (
+                       SELECT FROM public.journal_entry
+                       WHERE posted_xid BETWEEN sealed_below AND pg_snapshot_xmax(found.seen)
+                   ) END;
     END LOOP;
     RETURN done;
 END $$;
