@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,6 +25,7 @@ from backend.identity.principal import Principal
 from backend.identity.tables import principal as principal_table
 
 NOTIFY_CHANNEL = "close_requested"
+GIVES_UP_AFTER = timedelta(hours=1)
 
 log = structlog.get_logger()
 
@@ -116,8 +117,12 @@ def _do(engine: Engine, folder: Path, row: Row[Any], now: datetime) -> int:
         return 0
     except ExplainedError as error:
         refused = error
-    except OperationalError:
-        raise  # The database was away, or somebody held the book: the next look does it.
+    except OperationalError as error:
+        # The database was away, or somebody held the book: a later look does it, others' come first.
+        log.warning("close_put_off", book=row.book_id, month=str(month), error=type(error.orig).__name__)
+        if row.started_at is None or now - row.started_at < GIVES_UP_AFTER:
+            return 0
+        refused = CloseFailedError(row.book_id, month)
     except Exception:
         log.exception("close_failed", book=row.book_id, month=str(month))
         refused = CloseFailedError(row.book_id, month)

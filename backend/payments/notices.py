@@ -10,7 +10,8 @@ parked after `TRIES_MAX` with the reason. Neither holds up the others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -45,6 +46,7 @@ CLAIM_AT_ONCE = 100
 # Longer than the provider may take to answer, with all its retries.
 LEASE = timedelta(seconds=120)
 TRIES_MAX = 5
+LOCK_WAIT = "1s"
 RETRY_MAX = timedelta(minutes=5)
 # A refund or a dispute may be heard of before its payment, or before what makes room for it: the sweeper has
 # asked for every checkout long before this has passed.
@@ -218,7 +220,7 @@ def _not_settled_together(desk: _Desk, rows: list[Row[Any]]) -> list[Row[Any]]:
     if len(ready) < 2:
         return rows
     try:
-        with desk.engine.begin() as connection:
+        with _settling(desk) as connection:
             outcomes = settle_all(
                 connection, desk.provider.name, [status for _, _, status in ready], desk.now, desk.rules
             )
@@ -228,6 +230,14 @@ def _not_settled_together(desk: _Desk, rows: list[Row[Any]]) -> list[Row[Any]]:
         log.warning("notices_not_settled_together", notices=len(ready), error=type(error).__name__)
         return rows
     return left
+
+
+@contextmanager
+def _settling(desk: _Desk) -> Iterator[Connection]:
+    """A transaction that waits a moment for a book that is being closed: others' notices come after it."""
+    with desk.engine.begin() as connection:
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'"))
+        yield connection
 
 
 def _at_once(provider: Provider, row: Row[Any]) -> Notice | None:
@@ -278,7 +288,7 @@ def _book(desk: _Desk, row: Row[Any], what: str, status: CheckoutStatus) -> None
         # Money that came is final. Anything else depends on the order of notices, which nobody promises:
         # so the notice is only a hint, and the provider is asked what is true now.
         status = desk.provider.status(status.provider_ref)
-    with desk.engine.begin() as connection:
+    with _settling(desk) as connection:
         outcome = settle(connection, desk.provider.name, status, desk.now, desk.rules)
         _write(connection, row.notice_id, _end_of(outcome, what), desk.now)
 
@@ -288,12 +298,12 @@ def _book_money_back(desk: _Desk, row: Row[Any], notice: Notice) -> None:
     outcome: NotOurs | Noted
     if notice.refund is not None:
         refund = desk.provider.refund_status(notice.refund.provider_ref)
-        with desk.engine.begin() as connection:
+        with _settling(desk) as connection:
             outcome = apply_refund(connection, desk.provider.name, refund, desk.now)
             _end_money_back(connection, desk, row, outcome, notice.what)
     elif notice.dispute is not None and isinstance(desk.provider, DisputeDesk):
         dispute = desk.provider.dispute_status(notice.dispute.provider_ref)
-        with desk.engine.begin() as connection:
+        with _settling(desk) as connection:
             outcome = apply_dispute(connection, desk.provider.name, dispute, desk.now)
             _end_money_back(connection, desk, row, outcome, notice.what)
 

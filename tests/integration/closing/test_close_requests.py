@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from psycopg.errors import DiskFull
+from sqlalchemy.exc import OperationalError
 
 from backend.closing import service, verify_pack
 from backend.closing.errors import MonthNotReadyError
@@ -116,6 +118,28 @@ def test_what_nobody_expected_is_refused_once_and_does_not_come_again(
     assert "出错" in (last(ready).said_zh or "")
     assert list(tmp_path.iterdir()) == []
     assert close_requested(ready.engine, tmp_path, LATER) == 0
+
+
+def test_a_close_that_the_database_fails_is_tried_later_and_not_for_ever(
+    ready: Year, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def full(*_: object) -> str:
+        tried.append(1)
+        raise OperationalError("INSERT", {}, DiskFull("no space left"))
+
+    ask(ready)
+    monkeypatch.setattr(service, "build_pack", full)
+    assert close_requested(ready.engine, tmp_path, LATER) == 0
+    assert (last(ready).state, len(tried)) == ("running", 1)
+    assert close_requested(ready.engine, tmp_path, LATER + timedelta(minutes=59)) == 0
+    assert close_requested(ready.engine, tmp_path, LATER + timedelta(minutes=61)) == 1
+    assert (last(ready).state, len(tried)) == ("refused", 3)
+    monkeypatch.undo()
+    ask(ready, at=LATER + timedelta(minutes=62))
+    assert close_requested(ready.engine, tmp_path, LATER + timedelta(minutes=63)) == 1
+    assert last(ready).state == "done"
 
 
 def test_two_workers_close_once(ready: Year, database: Database, tmp_path: Path) -> None:

@@ -197,6 +197,15 @@ def test_raw_sql_signs_nothing_but_what_was_filed(
     refused(getattr(database, f"{role}_url"), spoil(raw(year, closed)), constraint)
 
 
+def test_an_old_snapshot_signs_nothing(year: Year, closed: Closed, database: Database) -> None:
+    row = raw(year, closed)
+    with connect(database.app_url) as connection:
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with pytest.raises(psycopg.Error) as said:
+            connection.execute(SIGN, row)
+    assert said.value.diag.constraint_name == "close_signature_sees_reopenings"
+
+
 @pytest.mark.parametrize("role", ["app", "owner", "superuser"])
 def test_raw_sql_keeps_to_two_people_in_their_order(
     year: Year, closed: Closed, database: Database, role: str

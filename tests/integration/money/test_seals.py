@@ -146,16 +146,22 @@ def test_entries_of_a_restored_dump_are_all_looked_at(
     assert numbers(engine) == [(1, "a"), (2, "b")]
 
 
+def renumber(database: Database) -> None:
+    """As if another server had posted the entries, one whose transactions have far higher numbers."""
+    with connect(database.superuser_url) as superuser:
+        superuser.execute("ALTER TABLE journal_entry DISABLE TRIGGER journal_entry_refuse_change")
+        superuser.execute("UPDATE journal_entry SET posted_xid = (900000000000 + entry_id)::text::xid8")
+        superuser.execute("ALTER TABLE journal_entry ENABLE ALWAYS TRIGGER journal_entry_refuse_change")
+
+
 def test_more_entries_of_a_restored_dump_than_a_set_are_all_sealed(
     engine: Engine, database: Database, office: Office
 ) -> None:
     """Their transactions' numbers are far ahead of this server's, and more than one look has to find them."""
     for number in range(7):
         post_some(engine, entry(str(number)))
+    renumber(database)
     with connect(database.superuser_url) as superuser:
-        superuser.execute("ALTER TABLE journal_entry DISABLE TRIGGER journal_entry_refuse_change")
-        superuser.execute("UPDATE journal_entry SET posted_xid = (900000000000 + entry_id)::text::xid8")
-        superuser.execute("ALTER TABLE journal_entry ENABLE ALWAYS TRIGGER journal_entry_refuse_change")
         superuser.execute("UPDATE seal_lane SET sealed_below = '900000000000'")
     done = []
     for _ in range(4):
@@ -163,7 +169,17 @@ def test_more_entries_of_a_restored_dump_than_a_set_are_all_sealed(
             done.append(connection.scalar(text("SELECT seal_pending(3)")))
     assert done == [3, 3, 1, 0]
     post_some(engine, entry("new"))
-    assert looked_at(engine) == 1, "what came with the dump is not looked through again"
+    assert sealed(engine) == 1
+
+
+def test_entries_of_a_dump_above_this_servers_numbers_count_and_are_sealed(
+    engine: Engine, database: Database, office: Office
+) -> None:
+    """The dump's own mark lies below this server's numbers, the entries above them."""
+    post_some(engine, entry("a"))
+    renumber(database)
+    with engine.begin() as connection:
+        assert sum(line.debit_fen for line in trial_balance(connection, BOOK, DAY)) == 100
     assert sealed(engine) == 1
 
 
@@ -210,8 +226,7 @@ def looked_at(engine: Engine) -> int:
             connection.execute(
                 text("""
                     SELECT count(*) FROM journal_entry JOIN seal_lane ON lane = seal_lane_of(book_id)
-                    WHERE book_id = :book
-                      AND posted_xid BETWEEN sealed_below AND pg_snapshot_xmax(pg_current_snapshot())
+                    WHERE book_id = :book AND posted_xid >= sealed_below
                 """),
                 {"book": BOOK},
             ).scalar_one()
@@ -268,6 +283,35 @@ def test_a_book_that_is_held_alone_holds_up_no_other(
         post_some(engine, entry("e"))
         wait_until(lambda: len(numbers(engine)) == 2, 20, "not sealed")
     assert numbers(engine) == [(1, "a"), (2, "e")]
+
+
+def test_a_book_is_sealed_with_the_callers_own_entries_whoever_else_writes(
+    engine: Engine, office: Office
+) -> None:
+    with engine.begin() as earlier:
+        earlier.execute(text("SELECT pg_current_xact_id()"))
+        with engine.begin() as closer:
+            post(closer, [entry("own")])
+            assert sum(line.debit_fen for line in trial_balance(closer, BOOK, DAY)) == 100
+            assert seal_book(closer, BOOK) == 1
+    assert numbers(engine) == [(1, "own")]
+
+
+def test_a_held_book_with_more_than_a_set_holds_up_no_other(engine: Engine, office: Office) -> None:
+    lane_of_other = "SELECT seal_lane_of(:one) = seal_lane_of(:other)"
+    with engine.connect() as connection:
+        assert connection.scalar(text(lane_of_other), {"one": OTHER, "other": "city"})
+    for number in range(5):
+        post_some(engine, entry(f"held-{number}", book="city"))
+    post_some(engine, entry("behind", book=OTHER))
+    pending = text("SELECT seal_pending(3)")
+    with engine.connect() as closer:
+        closer.execute(text("SELECT pg_advisory_xact_lock(7205224, hashtext('city'))"))
+        with engine.begin() as sealer:
+            assert sealer.scalar(pending) == 1
+        closer.rollback()
+    assert numbers(engine, OTHER) == [(1, "behind")]
+    assert sealed(engine) == 5
 
 
 def test_what_a_held_book_left_open_is_sealed_afterwards(engine: Engine, office: Office) -> None:

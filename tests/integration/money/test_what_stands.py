@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from backend.ledger import books, service
 from backend.ledger.errors import AboveWhatStandsError
@@ -90,6 +91,17 @@ def test_of_two_remittances_at_once_one_is_refused(till: Till) -> None:
         thread.join(30)
     assert sorted(outcomes) == ["posted", "refused"]
     assert "2103.02 应缴财政款—租金（已收待缴） 贷 400.00" in till.office.balances()
+
+
+def test_a_writer_that_began_earlier_elsewhere_does_not_hide_what_leaves(till: Till) -> None:
+    with till.office.engine.begin() as other:
+        # Its number is lower, and it is not through: ours lies above what the snapshot calls its end.
+        other.execute(text("SELECT pg_current_xact_id()"))
+        with pytest.raises(AboveWhatStandsError):
+            till.post(till.remittance("JK-1", 100_001))
+        till.post(till.remittance("JK-2", 100_000))
+        with pytest.raises(AboveWhatStandsError):
+            till.post(till.remittance("JK-3", 1))
 
 
 def test_the_second_waits_for_the_first_and_sees_what_it_took(till: Till) -> None:

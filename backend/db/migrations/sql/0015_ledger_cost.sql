@@ -174,8 +174,10 @@ BEGIN
         RAISE EXCEPTION 'an entry is not whole'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_entry_is_whole', TABLE = 'journal_entry';
     ELSIF NOT everyday THEN
-        PERFORM public.journal_entry_is_allowed(entry)
-        FROM (SELECT * FROM added ORDER BY entry_id) AS each JOIN public.journal_entry AS entry USING (entry_id);
+        -- In one order, for the locks that some of them take.
+        PERFORM public.journal_entry_is_allowed(each.entry) FROM (
+            SELECT entry FROM added JOIN public.journal_entry AS entry USING (entry_id) ORDER BY entry_id
+        ) AS each;
     END IF;
     RETURN NULL;
 END $$;
@@ -246,20 +248,16 @@ CREATE TABLE seal_lane (
 );
 INSERT INTO seal_lane SELECT lane, pg_snapshot_xmin(seen) FROM seal_progress, generate_series(0, 1) AS lane;
 
--- Entries of a lane that are committed and not sealed, the oldest first. Numbers of transactions that this server
--- has not reached come from a dump of another: all of it is looked at until everything is sealed, and from
--- then on only what was posted here.
+-- Entries of a lane that are committed and not sealed, the oldest first. A number of a transaction that this server
+-- has not reached comes from a dump of another: everything is looked at until all of it is sealed. The upper
+-- bound says nothing (the caller's own number may lie above the snapshot) and lets PostgreSQL expect few rows.
 CREATE FUNCTION unsealed_entries(of_lane smallint) RETURNS SETOF journal_entry LANGUAGE sql STABLE AS $$
     SELECT entry.* FROM public.journal_entry AS entry
     WHERE entry.posted_xid BETWEEN (
             SELECT CASE WHEN sealed_below <= pg_snapshot_xmax(pg_current_snapshot())
                         THEN sealed_below ELSE '0'::xid8 END
             FROM public.seal_lane WHERE lane = of_lane
-        ) AND (
-            SELECT CASE WHEN sealed_below <= pg_snapshot_xmax(pg_current_snapshot())
-                        THEN pg_snapshot_xmax(pg_current_snapshot()) ELSE '18446744073709551615' END
-            FROM public.seal_lane WHERE lane = of_lane
-        )
+        ) AND '18446744073709551615'
       AND public.seal_lane_of(entry.book_id) = of_lane
       AND (SELECT seal.entry_id FROM public.seal WHERE seal.entry_id = entry.entry_id) IS NULL
     ORDER BY entry.posted_xid
@@ -311,23 +309,35 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     here smallint;
+    held text[];
+    left_xid xid8;
     found record;
     done integer := 0;
 BEGIN
     FOREACH here IN ARRAY ARRAY[0, 1] LOOP
         CONTINUE WHEN NOT pg_try_advisory_xact_lock(7205223, here);
-        WITH fresh AS MATERIALIZED (
-            SELECT entry_id, book_id, posted_xid FROM public.unsealed_entries(here) LIMIT at_most
-        ), free AS MATERIALIZED (
-            SELECT book_id, first_id FROM (
-                SELECT book_id, min(entry_id) AS first_id FROM fresh GROUP BY book_id
-            ) AS each WHERE pg_try_advisory_xact_lock_shared(7205224, hashtext(book_id))
-        )
-        SELECT array_agg(fresh.entry_id) FILTER (WHERE free.book_id IS NOT NULL) AS ids,
-               count(fresh.entry_id) = at_most AS is_full, max(fresh.posted_xid) AS last_xid,
-               min(fresh.posted_xid) FILTER (WHERE free.book_id IS NULL) AS left_xid,
-               array_agg(DISTINCT free.first_id) AS first_ids, pg_current_snapshot() AS seen
-        INTO found FROM fresh LEFT JOIN free USING (book_id);
+        held := '{}';
+        left_xid := NULL;
+        LOOP
+            WITH fresh AS MATERIALIZED (
+                SELECT entry_id, book_id, posted_xid FROM public.unsealed_entries(here)
+                WHERE book_id <> ALL (held) LIMIT at_most
+            ), free AS MATERIALIZED (
+                SELECT book_id, first_id FROM (
+                    SELECT book_id, min(entry_id) AS first_id FROM fresh GROUP BY book_id
+                ) AS each WHERE pg_try_advisory_xact_lock_shared(7205224, hashtext(book_id))
+            )
+            SELECT array_agg(fresh.entry_id) FILTER (WHERE free.book_id IS NOT NULL) AS ids,
+                   count(fresh.entry_id) = at_most AS is_full, max(fresh.posted_xid) AS last_xid,
+                   min(fresh.posted_xid) FILTER (WHERE free.book_id IS NULL) AS left_xid,
+                   array_agg(DISTINCT fresh.book_id) FILTER (WHERE free.book_id IS NULL) AS held,
+                   array_agg(DISTINCT free.first_id) AS first_ids, pg_current_snapshot() AS seen
+            INTO found FROM fresh LEFT JOIN free USING (book_id);
+            left_xid := least(left_xid, found.left_xid);
+            -- A set that is full of a held book's entries is no set: the other books' come behind them.
+            EXIT WHEN found.held IS NULL OR NOT found.is_full;
+            held := held || found.held;
+        END LOOP;
         -- Who held a book alone a moment ago has sealed it whole, which that look may not have seen.
         CONTINUE WHEN EXISTS (SELECT FROM public.seal WHERE entry_id = ANY (found.first_ids));
         IF found.ids IS NOT NULL THEN
@@ -337,11 +347,11 @@ BEGIN
         -- Of a full set, the last transaction may have more. Numbers of another server stand as long as anything of
         -- them is left. Where nobody posted, nothing is written.
         UPDATE public.seal_lane
-        SET sealed_below = least(pg_snapshot_xmin(found.seen), found.left_xid,
+        SET sealed_below = least(pg_snapshot_xmin(found.seen), left_xid,
                                  CASE WHEN found.is_full THEN found.last_xid END)
         WHERE lane = here AND sealed_below <> pg_snapshot_xmin(found.seen)
           AND CASE WHEN sealed_below > pg_snapshot_xmax(found.seen)
-                   THEN found.left_xid IS NULL AND NOT found.is_full
+                   THEN left_xid IS NULL AND NOT found.is_full
                    ELSE found.last_xid IS NOT NULL OR EXISTS (
                        SELECT FROM public.journal_entry
                        WHERE posted_xid BETWEEN sealed_below AND pg_snapshot_xmax(found.seen)

@@ -46,6 +46,12 @@ DECLARE
     moved record;
     roles text[];
 BEGIN
+    -- A snapshot that is older than a reopening would not see it.
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'a close sheet is signed in READ COMMITTED'
+            USING ERRCODE = 'invalid_transaction_state', CONSTRAINT = 'close_signature_sees_reopenings',
+                  TABLE = 'close_signature';
+    END IF;
     SELECT month_close.*, book.estate_id, lock.head_seq AS locked_seq,
            coalesce(lock.head_hash, decode(repeat('00', 32), 'hex')) AS locked_hash
     INTO filed
