@@ -40,7 +40,7 @@ def prices(town: Town) -> None:
 
 
 def send(page: Page, region: str, button: str, **fields: str) -> None:
-    """Fill in one of the page's forms, which is known by its button, and press it."""
+    """Fill in one of the page's forms, which is known by its button, press it and wait for the answer."""
     form = page.locator(region)
     for name, value in fields.items():
         field = form.locator(f"[name={name}]")
@@ -48,7 +48,9 @@ def send(page: Page, region: str, button: str, **fields: str) -> None:
             field.select_option(value)
         else:
             field.fill(value)
-    form.get_by_role("button", name=button).click()
+    # What the next line looks for may stand on the page before as well.
+    with page.expect_navigation():
+        form.get_by_role("button", name=button).click()
 
 
 def install(page: Page, serial: str = "W-1") -> None:
