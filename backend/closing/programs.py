@@ -38,7 +38,9 @@ def _path_of(name: str) -> str | None:
 
 def bean_check(path: Path) -> list[str]:
     """What beancount finds wrong with a file; nothing when it finds nothing."""
-    done = subprocess.run([find_program(BEAN_CHECK), str(path)], capture_output=True, text=True, check=False)
+    # Its cache would lie beside the file, and what lies there already would be believed.
+    command = [find_program(BEAN_CHECK), "--no-cache", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     said = (done.stdout + done.stderr).strip()
     return [line for line in said.splitlines() if line] if done.returncode else []
 
