@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from backend.approvals.service import propose
 from backend.identity.accounts import principal_by_login
 from tests.e2e.pages.town import NORTH, Town
-from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px
+from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px, press
 
 
 def ask(town: Town) -> None:
@@ -38,11 +38,11 @@ def test_another_person_reads_and_approves(town: Town, windows: Windows, width: 
     page.goto("/approvals")
     expect(page.get_by_role("heading", name="等您审批")).to_contain_text("（1）")
     assert overflow_px(page) == 0
-    page.get_by_role("link", name="退还 302 室").click()
+    press(page.get_by_role("link", name="退还 302 室"))
     page.locator("summary").click()
     expect(page.get_by_text("¥1,234.56")).to_be_visible()
     assert overflow_px(page) == 0
-    page.get_by_role("button", name="同意", exact=False).first.click()
+    press(page.get_by_role("button", name="同意", exact=False).first)
     expect(page.locator("[data-state=approved]")).to_be_visible()
     assert windows.complaints == []
 
@@ -51,7 +51,7 @@ def test_whoever_asked_can_only_take_it_back(town: Town, windows: Windows) -> No
     ask(town)
     page = windows.as_("zhang", PHONE)
     page.goto("/approvals")
-    page.get_by_role("link", name="退还 302 室").click()
+    press(page.get_by_role("link", name="退还 302 室"))
     expect(page.get_by_text("申请人自己不能同意")).to_be_visible()
-    page.get_by_role("button", name="撤回申请").click()
+    press(page.get_by_role("button", name="撤回申请"))
     expect(page.locator("[data-state=withdrawn]")).to_be_visible()

@@ -18,7 +18,7 @@ from backend.payments.tables import checkout
 from backend.rent.service import household_statement
 from simulators.stripe import people
 from tests.e2e.pages.town import Town
-from tests.e2e.pages.windows import DESK, Windows, overflow_px
+from tests.e2e.pages.windows import DESK, Windows, overflow_px, press
 
 DAYS_BEFORE = datetime(2027, 1, 7, 2, tzinfo=UTC)
 THE_DAY = datetime(2027, 1, 10, 2, tzinfo=UTC)
@@ -44,10 +44,10 @@ def owed(town: Town) -> int:
 
 def agree(town: Town, page: Page, limit: str) -> None:
     """From the menu to the consent, and a first payment with the card that is to be kept."""
-    page.get_by_role("link", name=re.compile("家人代付")).first.click()
+    press(page.get_by_role("link", name=re.compile("家人代付")).first)
     page.fill("#limit", limit)
     page.locator("[name=agreed]").check()
-    page.get_by_role("button", name=re.compile("同意，去绑卡")).click()
+    press(page.get_by_role("button", name=re.compile("同意，去绑卡")))
     page.wait_for_url(town.url + "/my/payments/*")
     with town.engine.connect() as connection:
         (ref,) = connection.execute(select(checkout.c.provider_ref).where(checkout.c.keep_card)).scalars()
@@ -67,7 +67,7 @@ def test_a_card_is_kept_with_consent_told_of_first_and_charged_on_its_day(
     # Without the tick nothing begins, also when the browser's own check is out of the way.
     page.evaluate("document.querySelectorAll('form').forEach(form => form.noValidate = true)")
     page.fill("#limit", "1000")
-    page.get_by_role("button", name=re.compile("同意，去绑卡")).click()
+    press(page.get_by_role("button", name=re.compile("同意，去绑卡")))
     expect(page.get_by_role("alert")).to_contain_text("请先勾选同意")
     assert (town.count("autopay"), town.count("checkout")) == (0, 0)
 
@@ -94,7 +94,7 @@ def test_who_withdraws_after_the_notice_is_not_charged(town: Town, windows: Wind
     town.charge("2026-12")
     run(town, DAYS_BEFORE)
     page.goto("/my/payers")
-    page.get_by_role("button", name=re.compile("关闭")).click()
+    press(page.get_by_role("button", name=re.compile("关闭")))
     expect(page.get_by_role("status")).to_contain_text("不会自动扣款")
     expect(page.locator("[data-monthly]")).to_have_count(0)
     run(town, THE_DAY)

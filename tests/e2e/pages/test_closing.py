@@ -14,7 +14,7 @@ from backend.closing.requests import close_requested
 from backend.db.engine import connect
 from backend.web import words
 from tests.e2e.pages.town import NORTH, SOUTH, Town
-from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px
+from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px, press
 from tests.integration.conftest import Database
 
 
@@ -34,23 +34,23 @@ def last_month() -> str:
 def test_a_month_is_closed_with_its_pack_and_opened_by_a_second_person(town: Town, windows: Windows) -> None:
     month = last_month()
     page = windows.as_("zhang", DESK)
-    page.get_by_role("link", name="月末结账").first.click()
+    press(page.get_by_role("link", name="月末结账").first)
     charges = page.locator("[data-point=charges]")
     expect(charges).to_have_attribute("data-done", "0")
     expect(charges.get_by_role("link", name="去处理")).to_have_attribute("href", "/finance/runs")
-    page.get_by_role("button", name="结账并出结账包").click()
+    press(page.get_by_role("button", name="结账并出结账包"))
     expect(page.get_by_role("alert")).to_contain_text("还不能结账")
     assert town.count("month_close") == 0
     page.check("input[value=charges]")
     page.fill("#reason", "示例小区，未到收租月")
-    page.get_by_role("button", name="结账并出结账包").click()
+    press(page.get_by_role("button", name="结账并出结账包"))
     expect(page.locator("[data-request=waiting]")).to_be_visible()
     expect(page.get_by_role("button", name="结账并出结账包")).to_have_count(0)
-    assert page.locator("meta[http-equiv=refresh]").count() == 1
+    expect(page.locator("meta[http-equiv=refresh]")).to_have_count(1)
     the_worker_closes(town)
     # The page looks again by itself.
-    expect(page.locator("[data-closed]")).to_be_visible(timeout=20_000)
-    assert page.locator("meta[http-equiv=refresh]").count() == 0
+    expect(page.locator("[data-closed]")).to_be_visible()
+    expect(page.locator("meta[http-equiv=refresh]")).to_have_count(0)
     head = page.locator("[data-head]").inner_text()
     closed = page.locator(f"[data-close='{month}']")
     expect(closed).to_contain_text(head)
@@ -63,12 +63,12 @@ def test_a_month_is_closed_with_its_pack_and_opened_by_a_second_person(town: Tow
         assert head in pack.read("manifest.json").decode()
     page.get_by_text("要重新打开这个月").click()
     page.fill("#why", "漏了一笔")
-    page.get_by_role("button", name="申请反结账").click()
+    press(page.get_by_role("button", name="申请反结账"))
     expect(page.get_by_role("heading", level=1)).to_contain_text("反结账")
     expect(page.get_by_role("button", name="同意 Approve")).to_have_count(0)
     second = windows.as_("both", PHONE)
     second.goto(page.url)
-    second.get_by_role("button", name="同意 Approve").click()
+    press(second.get_by_role("button", name="同意 Approve"))
     second.goto(f"/finance/closing?book={NORTH}&month={month}")
     expect(second.locator("[data-closed]")).to_have_count(0)
     expect(second.locator("[data-reopened]")).to_contain_text(month)
@@ -88,7 +88,7 @@ def test_two_people_sign_what_they_both_see(town: Town, windows: Windows) -> Non
     page.get_by_role("button", name="以结账人签字").click()
     assert town.count("close_signature") == 0, "signed without a look at the sheet"
     page.get_by_label("已核对，以上各项一致").check()
-    page.get_by_role("button", name="以结账人签字").click()
+    press(page.get_by_role("button", name="以结账人签字"))
     expect(row.locator("[data-signed=one]")).to_contain_text("待复核签字")
     expect(page.locator("[data-line=closer]")).to_contain_text("张会计")
     expect(page.get_by_role("button", name="签字")).to_have_count(0)
@@ -99,7 +99,7 @@ def test_two_people_sign_what_they_both_see(town: Town, windows: Windows) -> Non
         assert shown == page.locator(f"[data-{what}]").inner_text()
     second.get_by_label("已核对，以上各项一致").check()
     assert overflow_px(second) == 0
-    second.get_by_role("button", name="复核签字").click()
+    press(second.get_by_role("button", name="复核签字"))
     expect(second.locator(f"[data-close='{last_month()}'] [data-signed=both]")).to_contain_text("两人已签")
     assert town.count("close_signature") == 2
     assert overflow_px(second) == 0
@@ -111,7 +111,7 @@ def test_the_closer_under_a_second_login_is_refused_and_it_is_on_record(
     page = windows.as_("zhang", DESK)
     closed_month(page, town)
     page.get_by_label("已核对，以上各项一致").check()
-    page.get_by_role("button", name="以结账人签字").click()
+    press(page.get_by_role("button", name="以结账人签字"))
     with connect(database.owner_url) as owner:
         owner.execute(
             "UPDATE principal SET person_id = %s WHERE login IN ('zhang', 'both')",
@@ -120,7 +120,7 @@ def test_the_closer_under_a_second_login_is_refused_and_it_is_on_record(
     second = windows.as_("both", PHONE)
     second.goto(page.url)
     second.get_by_label("已核对，以上各项一致").check()
-    second.get_by_role("button", name="复核签字").click()
+    press(second.get_by_role("button", name="复核签字"))
     expect(second.locator("main")).to_contain_text("结账人不能自己复核签字")
     assert town.count("close_signature") == 1
     assert [row.outcome for row in town.audit_rows("closing.sign")] == ["refused"]
@@ -131,23 +131,23 @@ def test_a_sheet_that_was_replaced_since_it_was_shown_is_not_signed(town: Town, 
     closed_month(page, town)
     page.locator("[name=head]").evaluate("field => { field.value = 'f'.repeat(64) }")
     page.get_by_label("已核对，以上各项一致").check()
-    page.get_by_role("button", name="以结账人签字").click()
+    press(page.get_by_role("button", name="以结账人签字"))
     expect(page.get_by_role("alert")).to_contain_text("没有签字")
     assert town.count("close_signature") == 0
 
 
 def test_a_close_that_fails_says_why_and_is_pressed_again(town: Town, windows: Windows) -> None:
     page = windows.as_("zhang", DESK)
-    press(page)
+    ask_to_close(page)
     (Path.cwd() / "var").write_text("no folder")
     the_worker_closes(town)
-    expect(page.locator("[data-request=refused]")).to_contain_text("无法写入", timeout=20_000)
+    expect(page.locator("[data-request=refused]")).to_contain_text("无法写入")
     assert town.count("month_close") == 0
     (Path.cwd() / "var").unlink()
     page.reload()
-    press(page)
+    ask_to_close(page)
     the_worker_closes(town)
-    expect(page.locator("[data-closed]")).to_be_visible(timeout=20_000)
+    expect(page.locator("[data-closed]")).to_be_visible()
     expect(page.locator("[data-request]")).to_have_count(0)
 
 
@@ -158,26 +158,26 @@ def test_a_pack_that_is_lost_is_written_again_as_it_was(town: Town, windows: Win
     body = path.read_bytes()
     path.unlink()
     page.reload()
-    page.get_by_role("button", name="补出结账包").click()
+    press(page.get_by_role("button", name="补出结账包"))
     the_worker_closes(town)
-    expect(page.locator("[data-missing-pack]")).to_have_count(0, timeout=20_000)
+    expect(page.locator("[data-missing-pack]")).to_have_count(0)
     assert path.read_bytes() == body
 
 
-def press(page: Page) -> None:
+def ask_to_close(page: Page) -> None:
     """Close last month with what is open."""
     page.goto("/finance/closing")
     page.check("input[value=charges]")
     page.fill("#reason", "示例小区，未到收租月")
-    page.get_by_role("button", name="结账并出结账包").click()
+    press(page.get_by_role("button", name="结账并出结账包"))
     expect(page.locator("[data-request=waiting]")).to_be_visible()
 
 
 def closed_month(page: Page, town: Town) -> None:
     """Last month, closed."""
-    press(page)
+    ask_to_close(page)
     the_worker_closes(town)
-    expect(page.locator("[data-closed]")).to_be_visible(timeout=20_000)
+    expect(page.locator("[data-closed]")).to_be_visible()
 
 
 def the_worker_closes(town: Town) -> None:

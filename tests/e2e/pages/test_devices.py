@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from backend.access.devices import store_alarms, store_panels
 from backend.access.wire import AlarmStatus, Leaving, PanelStatus
 from tests.e2e.pages.town import NORTH, SOUTH, Town, online
-from tests.e2e.pages.windows import DESK, PHONE, Windows
+from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px, press
 
 
 def alarm(town: Town, kind: str, device: str = "north-gate", **facts: Any) -> None:
@@ -51,7 +51,7 @@ def test_each_device_says_how_it_is_and_what_its_panel_holds(
     expect(page.locator('[data-device="north-a"]')).to_contain_text("已登记，未上线")
     expect(page.locator("[data-device]")).to_have_count(2)
     expect(page.locator("main")).to_contain_text("没有告警")
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert overflow_px(page) == 0
     assert windows.complaints == []
 
 
@@ -62,7 +62,7 @@ def test_an_alarm_says_what_to_do_and_somebody_takes_care_of_it(town: Town, wind
     for words in ("自行放行了无权进入的人", "紧急", "请查看门口录像", "小区大门"):
         expect(card).to_contain_text(words)
     expect(card).not_to_contain_text("陈桂芳")
-    card.get_by_role("button").click()
+    press(card.get_by_role("button"))
     expect(page.locator("[data-alarm]")).to_contain_text("已有人在处理")
     assert len(town.audit_rows("see_alarm")) == 1
     assert windows.complaints == []

@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, text, update
 
 from backend.registry import tables as registry
 from tests.e2e.pages.town import NORTH, Town
-from tests.e2e.pages.windows import DESK, Windows
+from tests.e2e.pages.windows import DESK, Windows, press, tap
 
 
 @pytest.fixture
@@ -42,38 +42,37 @@ def count(town: Town, query: str) -> int:
 def test_a_resident_shows_a_qr_code_that_renews_itself(housed: Town, windows: Windows) -> None:
     page = windows.as_("chen")
     page.goto("/my/doors")
-    page.get_by_role("link", name=re.compile("显示二维码")).tap()
+    tap(page.get_by_role("link", name=re.compile("显示二维码")))
     expect(page.locator(".qr svg")).to_be_visible()
     refresh = page.locator("meta[http-equiv=refresh]").get_attribute("content")
     assert 1 <= int(refresh or 0) <= 30
     assert count(housed, "SELECT count(*) FROM qr_seed WHERE ended_at IS NULL") == 1
     page.goto("/my/doors")
     page.get_by_text("手机丢了").tap()
-    with page.expect_response("**/renew"):
-        page.get_by_role("button", name=re.compile("作废以前的二维码")).tap()
+    tap(page.get_by_role("button", name=re.compile("作废以前的二维码")))
     assert count(housed, "SELECT count(*) FROM qr_seed WHERE ended_at IS NULL") == 0
 
 
 def test_a_pin_is_chosen_by_the_system_and_shown_once(housed: Town, windows: Windows) -> None:
     page = windows.as_("chen")
     page.goto("/my/doors")
-    page.get_by_role("button", name=re.compile("新的开门密码")).tap()
+    tap(page.get_by_role("button", name=re.compile("新的开门密码")))
     shown, duress = page.locator("[data-pin]"), page.locator("[data-duress]")
     expect(shown).to_have_text(re.compile(r"^\d{6,}$"))
     expect(duress).to_have_text(re.compile(r"^\d{6,}$"))
     assert shown.inner_text() != duress.inner_text()
-    page.get_by_role("link", name=re.compile("我记好了")).tap()
+    tap(page.get_by_role("link", name=re.compile("我记好了")))
     assert page.locator("[data-pin]").count() == 0
 
 
 def test_a_visitors_code_is_made_and_taken_back(housed: Town, windows: Windows) -> None:
     page = windows.as_("chen")
     page.goto("/my/doors")
-    page.get_by_role("button", name=re.compile("生成访客码")).tap()
+    tap(page.get_by_role("button", name=re.compile("生成访客码")))
     expect(page.locator("[data-code]")).to_have_text(re.compile(r"^\d{8}$"))
     expect(page.locator(".qr svg")).to_be_visible()
-    page.get_by_role("link", name=re.compile("好了")).tap()
-    page.get_by_role("button", name=re.compile("取消")).tap()
+    tap(page.get_by_role("link", name=re.compile("好了")))
+    tap(page.get_by_role("button", name=re.compile("取消")))
     expect(page.get_by_role("heading", name=re.compile("有效的访客码"))).to_have_count(0)
 
 
@@ -91,12 +90,12 @@ def test_a_guard_opens_locks_and_releases_with_a_reason(housed: Town, windows: W
     page = windows.as_("guard", DESK)
     page.goto("/operator/orders")
     page.get_by_label(re.compile("原因")).fill("演习 drill")
-    page.get_by_role("button", name=re.compile("封闭入口")).click()
+    press(page.get_by_role("button", name=re.compile("封闭入口")))
     expect(page.get_by_role("heading", name=re.compile("现在有效"))).to_be_visible()
     page.get_by_label(re.compile("原因")).fill("送水 water")
-    page.get_by_role("button", name=re.compile("现在开门")).click()
+    press(page.get_by_role("button", name=re.compile("现在开门")))
     expect(page.get_by_role("status")).to_contain_text("几秒内有效")
-    page.get_by_role("button", name=re.compile("解除 End")).click()
+    press(page.get_by_role("button", name=re.compile("解除 End")))
     expect(page.get_by_role("heading", name=re.compile("现在有效"))).to_have_count(0)
     rows = housed.audit_rows("order_open")
     assert [(row.outcome, row.reason) for row in rows] == [("done", "送水 water")]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.pages.town import HOSTILE, NORTH, SOUTH, Town, online, passage
-from tests.e2e.pages.windows import DESK, Windows
+from tests.e2e.pages.windows import DESK, Windows, press, tap
 
 
 def card(page: Page, device: str) -> object:
@@ -76,7 +76,7 @@ def test_a_lost_link_is_said_and_mends_itself(town: Town, windows: Windows) -> N
             route.continue_()
 
     page.route("**/operator/doors/live*", answer)
-    expect(page.locator("#live")).to_have_attribute("data-link", "lost", timeout=20_000)
+    expect(page.locator("#live")).to_have_attribute("data-link", "lost")
     expect(page.locator("#live")).to_contain_text("连接断了")
     lost = False
     expect(page.locator("#live")).to_have_attribute("data-link", "up")
@@ -104,7 +104,7 @@ def test_without_javascript_the_page_loads_itself_again(town: Town, windows: Win
     town.doors_report([online("north-gate")])
     page = windows.as_("guard", javascript=False)
     town.passages([passage("north-gate", "deny", "card_blocked", credential="card")])
-    expect(card(page, "north-gate")).to_contain_text("卡已挂失或停用", timeout=15_000)
+    expect(card(page, "north-gate")).to_contain_text("卡已挂失或停用")
 
 
 def test_a_login_that_ended_leads_to_the_login(town: Town, windows: Windows) -> None:
@@ -122,12 +122,12 @@ def test_names_are_shown_only_for_a_purpose_and_every_look_is_written_down(
     page = windows.as_("guard")
     expect(page.get_by_role("link", name=re.compile("是谁"))).to_have_count(1)
     assert "陈桂芳" not in page.content()
-    page.get_by_role("link", name=re.compile("是谁")).tap()
+    tap(page.get_by_role("link", name=re.compile("是谁")))
     expect(page.get_by_role("heading", level=1)).to_contain_text("查看是谁")
     assert "陈桂芳" not in page.content()
     assert town.audit_rows("look_at_passage") == []
     page.get_by_text("住户求助").tap()
-    page.get_by_role("button", name=re.compile("查看并记录")).tap()
+    tap(page.get_by_role("button", name=re.compile("查看并记录")))
     expect(page.locator("[data-name]")).to_have_text("陈桂芳")
     (row,) = town.audit_rows("look_at_passage")
     assert (row.outcome, row.object_kind, row.object_id) == ("done", "person", str(person))
@@ -142,7 +142,7 @@ def test_without_a_purpose_there_is_no_name(town: Town, windows: Windows) -> Non
     page.goto(f"/operator/passages/{NORTH}/{seen.record_id}/who")
     page.evaluate("document.querySelector('[name=purpose]').value = 'curiosity'")
     page.get_by_text("住户求助").tap()
-    page.get_by_role("button", name=re.compile("查看并记录")).tap()
+    tap(page.get_by_role("button", name=re.compile("查看并记录")))
     expect(page.get_by_role("alert")).to_contain_text("请先选一个用途")
     assert "陈桂芳" not in page.content()
     assert town.audit_rows("look_at_passage") == []
@@ -185,7 +185,7 @@ def test_several_estates_can_be_narrowed_to_one(town: Town, windows: Windows) ->
     page.goto("/operator/doors")
     expect(page.locator("[data-door]")).to_have_count(4)
     page.select_option("#estate", SOUTH)
-    page.get_by_role("button", name="查看 Show").click()
+    press(page.get_by_role("button", name="查看 Show"))
     expect(page.locator("[data-door]")).to_have_count(2)
     town.passages([passage("south-gate", "deny", "wrong_door")])
     expect(card(page, "south-gate")).to_contain_text("没有此门的通行权限")
@@ -201,9 +201,9 @@ def test_hostile_names_are_text_and_nothing_else(town: Town, windows: Windows) -
     seen = passage("north-gate", person=town.homes["chen"].person_id, cause="granted")
     town.passages([seen])
     expect(page.get_by_role("link", name=re.compile("是谁"))).to_have_count(1)
-    page.get_by_role("link", name=re.compile("是谁")).tap()
+    tap(page.get_by_role("link", name=re.compile("是谁")))
     page.get_by_text("安全事件").tap()
-    page.get_by_role("button", name=re.compile("查看并记录")).tap()
+    tap(page.get_by_role("button", name=re.compile("查看并记录")))
     expect(page.locator("[data-name]")).to_have_text(HOSTILE)
     assert "owned" not in page.title()
     assert page.locator("img").count() == 0

@@ -7,11 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from gateway.counter import Counter
 from gateway.kiosk.app import create_app
 from simulators.photos import photos
+from tests.e2e.pages.windows import measured, overflow_px, press
 from tests.integration.kiosk.conftest import CONSENTS, ESTATE_KEY, NOW_S, Box, ticket
 from tests.wsgi import served
 
@@ -37,7 +38,7 @@ def open_desk(page: Page, url: str) -> None:
         f'<form method="post" action="{url}/enrol"><input name="ticket" value="{ticket("ann")}">'
         "<button>go</button></form>"
     )
-    page.get_by_role("button", name="go").click()
+    press(page.get_by_role("button", name="go"))
     page.get_by_role("heading", name="陈某某").wait_for()
 
 
@@ -50,13 +51,12 @@ def test_a_clerk_uses_the_camera_is_told_what_is_wrong_and_then_chooses_files(
     page.get_by_role("button", name="打开摄像头").click()
     page.get_by_role("button", name="拍一张").click()
     page.locator("#chosen img").wait_for()
-    page.get_by_role("button", name="登记").last.click()
-    page.get_by_role("alert").wait_for()
-    assert "没有找到人脸" in page.get_by_role("alert").inner_text()
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    press(page.get_by_role("button", name="登记").last)
+    expect(page.get_by_role("alert")).to_contain_text("没有找到人脸")
+    assert overflow_px(page) == 0
     page.set_input_files("#photos", [str(path) for path in photos().a[:3]])
-    assert page.locator("#chosen img").count() == 3
-    page.get_by_role("button", name="登记").last.click()
+    expect(page.locator("#chosen img")).to_have_count(3)
+    press(page.get_by_role("button", name="登记").last)
     page.get_by_role("heading", name="登记成功").wait_for()
     assert box.enrolled() == {"ann"}
     context.close()
@@ -79,7 +79,7 @@ def test_a_doors_camera_takes_the_pictures_and_the_clerk_sees_them_first(
     context = browser.new_context(viewport={"width": 390, "height": 844})
     page = context.new_page()
     open_desk(page, desk_url)
-    page.get_by_role("button", name="用这台拍").click()
+    press(page.get_by_role("button", name="用这台拍"))
     page.get_by_text("已拍到 0 张").wait_for()
     with closing(box.shelf()) as shelf:
         [(address, request_id)] = shelf.asked(NOW_S).items()
@@ -87,9 +87,10 @@ def test_a_doors_camera_takes_the_pictures_and_the_clerk_sees_them_first(
         for path in photos().a[:3]:
             shelf.put(request_id, path.read_bytes())
     page.get_by_text("已拍到 3 张").wait_for()  # it looks again by itself
-    assert page.locator("#chosen img").count() == 3
-    assert page.locator("#chosen img").first.evaluate("image => image.naturalWidth") > 0
-    page.get_by_role("button", name="都是本人").click()
+    widths_px = measured(page, "[...document.querySelectorAll('#chosen img')].map(one => one.naturalWidth)")
+    assert len(widths_px) == 3
+    assert all(widths_px)
+    press(page.get_by_role("button", name="都是本人"))
     page.get_by_role("heading", name="登记成功").wait_for()
     assert box.enrolled() == {"ann"}
     with closing(box.shelf()) as shelf:

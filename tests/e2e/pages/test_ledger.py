@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from backend.web import words
 from tests.e2e.pages.town import NORTH, SOUTH, Town
-from tests.e2e.pages.windows import DESK, Windows
+from tests.e2e.pages.windows import DESK, Windows, press
 
 
 def fen(page: Page, selector: str) -> list[int]:
@@ -81,14 +81,14 @@ def test_the_date_and_the_estate_can_be_chosen(town: Town, windows: Windows) -> 
     page = windows.as_("both", DESK)
     page.goto("/finance/today")
     page.select_option("#estate", NORTH)
-    page.get_by_role("button", name="查看 Show").click()
+    press(page.get_by_role("button", name="查看 Show"))
     expect(page.locator("[data-entries]")).to_have_text("1")
-    page.get_by_role("link", name="前一天").click()
+    press(page.get_by_role("link", name="前一天"))
     yesterday = words.today(datetime.now(UTC)) - timedelta(days=1)
     expect(page).to_have_url(re.compile(f"day={yesterday}&estate={NORTH}"))
     expect(page.locator("[data-entries]")).to_have_text("0")
     expect(page.get_by_role("main")).to_contain_text("这一天还没有凭证")
-    page.get_by_role("link", name="后一天").click()
+    press(page.get_by_role("link", name="后一天"))
     expect(page.locator("[data-entries]")).to_have_text("1")
 
 
@@ -113,13 +113,13 @@ def test_an_entry_leads_to_its_source_and_the_look_is_written_down(town: Town, w
     town.charge("2026-11")
     town.pay_online("chen", 100_000)
     page = windows.as_("zhang", DESK)
-    page.locator("article.entry").first.get_by_role("link", name="看来源").click()
+    press(page.locator("article.entry").first.get_by_role("link", name="看来源"))
     source = page.get_by_role("region", name="来源")
     expect(source).to_contain_text("A栋 0101")
     expect(source).to_contain_text("2026年11月")
     expect(source).to_contain_text("合同租金")
-    page.get_by_role("link", name="回到当天账簿").click()
-    page.locator("article.entry").last.get_by_role("link", name="看来源").click()
+    press(page.get_by_role("link", name="回到当天账簿"))
+    press(page.locator("article.entry").last.get_by_role("link", name="看来源"))
     expect(source).to_contain_text("SJ")
     expect(source).to_contain_text("微信支付")
     expect(source).to_contain_text("抵2026年11月房租")
@@ -132,7 +132,7 @@ def test_the_source_of_a_foreign_entry_is_refused(town: Town, windows: Windows) 
     town.charge("2026-11")
     everything = windows.as_("both", DESK)
     everything.goto(f"/finance/today?estate={SOUTH}")
-    everything.get_by_role("link", name="看来源").click()
+    press(everything.get_by_role("link", name="看来源"))
     page = windows.as_("zhang")
     answer = page.goto(everything.url)
     assert answer is not None
@@ -148,7 +148,7 @@ def test_prepaid_rent_that_pays_a_new_charge_shows_where_it_came_from(town: Town
     town.pay_online("chen", 50_000)
     town.charge("2026-11")
     page = windows.as_("zhang", DESK)
-    page.locator("article.entry", has_text="预收租金抵付").get_by_role("link", name="看来源").click()
+    press(page.locator("article.entry", has_text="预收租金抵付").get_by_role("link", name="看来源"))
     source = page.get_by_role("region", name="来源")
     expect(source).to_contain_text("抵2026年11月房租")
     expect(source).to_contain_text("¥500.00")
@@ -161,8 +161,8 @@ def test_a_reversal_leads_to_what_it_takes_back(town: Town, windows: Windows) ->
     page.goto("/finance/today")
     reversal = page.locator("article.entry").last
     expect(reversal).to_contain_text("录错小区")
-    reversal.get_by_role("link", name="看来源").click()
-    page.get_by_role("link", name=re.compile("凭证 № 1")).click()
+    press(reversal.get_by_role("link", name="看来源"))
+    press(page.get_by_role("link", name=re.compile("凭证 № 1")))
     expect(page.get_by_role("heading", level=1)).to_contain_text("№ 1")
 
 
@@ -174,7 +174,7 @@ def test_a_long_day_is_cut_into_sheets_and_its_totals_stay_whole(town: Town, win
     expect(page.locator("[data-entries]")).to_have_text("60")
     whole = sum(100 + number for number in range(60))
     assert fen(page, "[data-debit]") == fen(page, "[data-credit]") == [whole]
-    page.get_by_role("link", name="下一页").click()
+    press(page.get_by_role("link", name="下一页"))
     expect(page.locator("article.entry")).to_have_count(10)
     assert fen(page, "[data-debit]") == [whole]
 

@@ -6,14 +6,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.pages.town import PASSWORD, Town
-from tests.e2e.pages.windows import DESK, Windows
+from tests.e2e.pages.windows import DESK, Windows, enter, press
 
 
 def try_to_log_in(page: Page, login: str, password: str) -> None:
     page.goto("/login")
     page.fill("#login", login)
     page.fill("#password", password)
-    page.get_by_role("button", name="登录 Log in").click()
+    press(page.get_by_role("button", name="登录 Log in"))
 
 
 @pytest.mark.parametrize(
@@ -36,9 +36,9 @@ def test_everybody_arrives_at_the_page_of_their_role(windows: Windows, login: st
 
 def test_two_roles_get_the_choice_and_a_menu_on_every_page(windows: Windows) -> None:
     page = windows.log_in("both", DESK)
-    page.get_by_role("link", name="门口现况 Live doors").click()
+    press(page.get_by_role("link", name="门口现况 Live doors"))
     expect(page.get_by_role("heading", level=1)).to_contain_text("门口现况")
-    page.get_by_role("navigation", name="主菜单").get_by_role("link", name="今日账簿").click()
+    press(page.get_by_role("navigation", name="主菜单").get_by_role("link", name="今日账簿"))
     expect(page).to_have_url(windows.url + "/finance/today")
 
 
@@ -70,7 +70,7 @@ def test_too_many_tries_are_told_how_long_to_wait_also_with_the_right_password(
 def test_logging_out_ends_the_session_on_the_server(town: Town, windows: Windows) -> None:
     page = windows.log_in("chen")
     cookies = page.context.cookies()
-    page.get_by_role("button", name="退出 Log out").click()
+    press(page.get_by_role("button", name="退出 Log out"))
     expect(page.get_by_role("status")).to_contain_text("您已退出")
     assert "estate_session" not in {cookie["name"] for cookie in page.context.cookies()}
     page.context.add_cookies([cookie for cookie in cookies if cookie["name"] == "estate_session"])
@@ -80,7 +80,7 @@ def test_logging_out_ends_the_session_on_the_server(town: Town, windows: Windows
 
 def test_the_back_button_after_logging_out_shows_no_figures(windows: Windows) -> None:
     page = windows.log_in("chen")
-    page.get_by_role("button", name="退出 Log out").click()
+    press(page.get_by_role("button", name="退出 Log out"))
     expect(page.get_by_role("status")).to_contain_text("您已退出")
     page.go_back()
     expect(page.locator("[data-total]")).to_have_count(0)
@@ -91,7 +91,7 @@ def test_a_page_that_was_asked_for_before_the_login_comes_after_it(windows: Wind
     page.goto("/finance/today?day=2026-01-02")
     page.fill("#login", "zhang")
     page.fill("#password", PASSWORD)
-    page.press("#password", "Enter")
+    enter(page.locator("#password"))
     page.wait_for_url("**/finance/today?day=2026-01-02")
 
 
@@ -103,7 +103,7 @@ def test_the_login_never_leads_to_another_site_or_in_a_circle(windows: Windows, 
     page.goto("/login?next=" + elsewhere)
     page.fill("#login", "chen")
     page.fill("#password", PASSWORD)
-    page.press("#password", "Enter")
+    enter(page.locator("#password"))
     page.wait_for_url(windows.url + "/my/rent")
     page.goto("/login?next=" + elsewhere)
     assert page.url == windows.url + "/my/rent"
@@ -112,7 +112,7 @@ def test_the_login_never_leads_to_another_site_or_in_a_circle(windows: Windows, 
 def test_a_form_without_its_token_is_refused_and_says_what_to_do(windows: Windows) -> None:
     page = windows.log_in("chen")
     page.evaluate("document.querySelectorAll('[name=csrf_token]').forEach(field => field.remove())")
-    page.get_by_role("button", name="退出 Log out").click()
+    press(page.get_by_role("button", name="退出 Log out"))
     expect(page.get_by_role("heading", level=1)).to_contain_text("这一步没有成功")
     expect(page.get_by_role("main")).to_contain_text("页面已过期")
     page.goto("/my/rent")

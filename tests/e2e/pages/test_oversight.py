@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from sqlalchemy import text
 
 from tests.e2e.pages.town import NORTH, SOUTH, Town, online
-from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px
+from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px, press
 
 # What everybody may send: for a session, with the secret word of a link, or signed by a channel.
 FOR_ANYBODY = {
@@ -45,7 +45,7 @@ def test_a_supervisor_sees_money_doors_and_the_close_of_each_estate(
     expect(north.locator("[data-cases]")).to_have_text("0")
     assert overflow_px(page) == 0
     assert page.locator("main form[method=post]").count() == 0
-    north.get_by_role("link", name="按户").click()
+    press(north.get_by_role("link", name="按户"))
     expect(page.locator("tfoot")).to_contain_text("480.50")
     assert windows.complaints == []
 

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from backend.rent.dunning import dun
 from backend.rent.dunning_settings import DunningRules
 from tests.e2e.pages.town import Town
-from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px
+from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px, press
 
 
 def dun_on(town: Town, day: date) -> None:
@@ -36,7 +36,7 @@ def test_a_tenant_reads_the_whole_account_and_takes_it_along(
     town.charge("2026-10")
     town.pay_online("chen", 50_000)
     page = windows.as_("chen", width)
-    page.get_by_role("link", name="看全部账目").click()
+    press(page.get_by_role("link", name="看全部账目"))
     expect(page.locator("[data-movement]")).to_have_count(2)
     expect(page.locator("[data-balance]")).to_have_text("¥280.50")
     assert overflow_px(page) == 0

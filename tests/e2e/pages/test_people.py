@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from tests.e2e.pages.test_looks import CONTRAST_MIN, LOW_CONTRAST, SMALL_TARGETS, TOUCH_PX_MIN, UNLABELLED
 from tests.e2e.pages.town import Town
-from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px
+from tests.e2e.pages.windows import DESK, PHONE, Windows, enter, measured, overflow_px, picture, press
 
 NOTICE = (
     "INSERT INTO consent_notice VALUES ('open_doors', 1, 'h', 'c', 'p', 'm', 'r', 'e', 'x', now())"
@@ -32,16 +32,16 @@ def test_a_clerk_finds_a_household_records_a_consent_and_the_tenant_takes_it_bac
     page = windows.as_("guard", DESK)
     page.goto("/people/")
     page.fill("#q", "陈桂")
-    page.press("#q", "Enter")
-    page.get_by_role("link", name="打开").click()
+    enter(page.locator("#q"))
+    press(page.get_by_role("link", name="打开"))
     expect(page.locator("h1")).to_contain_text("A栋 0101")
     page.get_by_text("登记同意、更正、存文件").click()
-    page.get_by_role("button", name="登记同意").click()
+    press(page.get_by_role("button", name="登记同意"))
     expect(page.get_by_role("status")).to_contain_text("同意已登记")
 
     phone = windows.as_("chen", PHONE)
     phone.goto("/my/data/")
-    phone.get_by_role("button", name="撤回同意").click()
+    press(phone.get_by_role("button", name="撤回同意"))
     expect(phone.get_by_role("status")).to_contain_text("门卡照常能用")
     assert run(town, "SELECT count(*) FROM consent WHERE withdrawn_at IS NULL") == [(0,)]
     assert windows.complaints == []
@@ -66,7 +66,7 @@ def test_a_signed_paper_is_handed_in_listed_and_read_for_a_purpose(
     page.goto(f"/people/households/{town.homes['chen'].household_id}")
     page.get_by_text("登记同意、更正、存文件").first.click()
     page.locator("input[name=file]").first.set_input_files(str(paper))
-    page.get_by_role("button", name="加密保存").first.click()
+    press(page.get_by_role("button", name="加密保存").first)
     expect(page.get_by_role("status")).to_contain_text("已加密保存")
     page.goto("/evidence/")
     found = page.locator("[data-evidence=consent]")
@@ -80,11 +80,11 @@ def test_a_signed_paper_is_handed_in_listed_and_read_for_a_purpose(
     for width in (PHONE, DESK):
         sized = windows.as_("guard", width)
         sized.goto("/evidence/")
-        sized.screenshot(path=str(tmp_path / f"evidence-{width}.png"), full_page=True)
+        picture(sized, tmp_path / f"evidence-{width}.png")
         assert overflow_px(sized) <= 0
-        assert sized.evaluate(LOW_CONTRAST, CONTRAST_MIN) == []
-        assert sized.evaluate(UNLABELLED) == []
-        assert sized.evaluate(SMALL_TARGETS, TOUCH_PX_MIN) == []
+        assert measured(sized, LOW_CONTRAST, CONTRAST_MIN) == []
+        assert measured(sized, UNLABELLED) == []
+        assert measured(sized, SMALL_TARGETS, TOUCH_PX_MIN) == []
     assert windows.complaints == []
 
 
@@ -92,7 +92,7 @@ def test_a_hand_over_at_the_counter_ends_everything(town: Town, windows: Windows
     page = windows.as_("guard", DESK)
     page.goto(f"/people/households/{town.homes['chen'].household_id}")
     page.get_by_label("交房单已签字").check()
-    page.get_by_role("button", name="办理交房").click()
+    press(page.get_by_role("button", name="办理交房"))
     expect(page.get_by_role("status")).to_contain_text("已交房")
     assert run(town, "SELECT count(*) FROM hand_over") == [(1,)]
     page.goto(f"/people/households/{town.homes['li'].household_id}")
@@ -109,7 +109,7 @@ def test_a_table_is_checked_and_each_faulty_row_shown(town: Town, windows: Windo
         page.set_input_files(
             "#file", {"name": "t.csv", "mimeType": "text/csv", "buffer": (titles + lines).encode("gbk")}
         )
-        page.get_by_role("button", name=button).click()
+        press(page.get_by_role("button", name=button))
 
     send(row.replace("386.40", "三百"), "先检查")
     expect(page.locator("table")).to_contain_text("第 2 行「月租金」")
@@ -129,7 +129,7 @@ def test_a_move_in_is_one_form_and_a_unit_that_is_let_is_refused(town: Town, win
             "born_on": "1990-01-01",
         }.items():  # fmt: skip
             page.fill(f"#{name}", value)
-        page.get_by_role("button", name="办理入住").click()
+        press(page.get_by_role("button", name="办理入住"))
         expect(page.locator(".notice").first).to_contain_text(said)
 
 
@@ -147,8 +147,8 @@ def test_the_pages_fit_phones_and_desks_and_can_be_read(town: Town, windows: Win
                 for details in page.locator("summary").all():
                     details.click()
                 assert overflow_px(page) <= 0, (path, width)
-                assert page.evaluate(LOW_CONTRAST, CONTRAST_MIN) == []
-                assert page.evaluate(UNLABELLED) == []
-                small = page.evaluate(SMALL_TARGETS, TOUCH_PX_MIN)
+                assert measured(page, LOW_CONTRAST, CONTRAST_MIN) == []
+                assert measured(page, UNLABELLED) == []
+                small = measured(page, SMALL_TARGETS, TOUCH_PX_MIN)
                 assert [one for one in small if not one.startswith("INPUT")] == []
     assert windows.complaints == []

@@ -22,7 +22,7 @@ from simulators.bank.channel_files import alipay_zip
 from simulators.bank.month import channel_month
 from simulators.bank.sample import sample_payments
 from tests.e2e.pages.town import NORTH, SOUTH, Town
-from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px
+from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px, press
 
 ACCOUNT_NO = "20881234567890120156"
 
@@ -70,21 +70,21 @@ def test_a_statement_is_tried_imported_and_its_cases_are_dealt_with(
     expect(page.locator("[data-cases]")).to_have_text("0")
     page.select_option("#format", "alipay")
     page.set_input_files("#file", bill)
-    page.get_by_role("button", name="先试算").click()
+    press(page.get_by_role("button", name="先试算"))
     expect(page.locator("[data-done]")).to_contain_text("还没有保存")
     assert town.count("statement_file") == 0
     page.select_option("#format", "alipay")
     page.set_input_files("#file", bill)
-    page.get_by_role("button", name="导入 Import").click()
+    press(page.get_by_role("button", name="导入 Import"))
     expect(page.locator("[data-done]")).to_contain_text("已导入并核对")
     expect(page.locator("[data-cases]")).to_have_text("2")
-    page.get_by_role("link", name="对方多出").click()
+    press(page.get_by_role("link", name="对方多出"))
     expect(page.locator("[data-suggestion]")).to_contain_text("怎么办")
     page.fill("#reason", "查无此人，先挂账")
-    page.get_by_role("button", name="匹配 Match").click()
+    press(page.get_by_role("button", name="匹配 Match"))
     expect(page.locator("[data-refused]")).to_contain_text("相差")
     page.fill("#reason", "查无此人，先挂账")
-    page.get_by_role("button", name="差额转入待查").click()
+    press(page.get_by_role("button", name="差额转入待查"))
     expect(page.locator("[data-closed]")).to_contain_text("查无此人，先挂账")
     page.goto("/finance/reconciliation")
     expect(page.locator("[data-cases]")).to_have_text("1")
@@ -100,7 +100,7 @@ def test_a_line_tells_by_which_rule_it_matched_and_can_be_taken_apart(
     page.goto("/finance/reconciliation")
     page.select_option("#format", "alipay")
     page.set_input_files("#file", bill)
-    page.get_by_role("button", name="导入 Import").click()
+    press(page.get_by_role("button", name="导入 Import"))
     with town.engine.connect() as connection:
         number = connection.scalar(
             text(
@@ -112,7 +112,7 @@ def test_a_line_tells_by_which_rule_it_matched_and_can_be_taken_apart(
     expect(page.locator("[data-rule]")).to_contain_text("渠道支付单号一致")
     page.get_by_text("解除匹配 Take the match apart").click()
     page.get_by_label("原因（必填）").fill("认错了")
-    page.get_by_role("button", name="解除匹配").click()
+    press(page.get_by_role("button", name="解除匹配"))
     expect(page.locator("h1")).to_contain_text("待人工核对")
     expect(page.locator("[data-owner]")).to_have_text("张会计")
     assert overflow_px(page) <= 0
@@ -124,7 +124,7 @@ def test_the_days_and_cases_fit_a_window(town: Town, windows: Windows, bill: Pat
     page.goto("/finance/reconciliation")
     page.select_option("#format", "alipay")
     page.set_input_files("#file", bill)
-    page.get_by_role("button", name="导入 Import").click()
+    press(page.get_by_role("button", name="导入 Import"))
     with town.engine.begin() as connection:
         check_all(connection, datetime.now(UTC), ReconciliationSettings())
     for address in ("/finance/reconciliation", "/finance/reconciliation/cases/1"):
@@ -142,7 +142,7 @@ def test_a_wrong_file_is_refused_with_its_line_and_nothing_is_kept(
     page.goto("/finance/reconciliation")
     page.select_option("#format", "alipay")
     page.set_input_files("#file", broken)
-    page.get_by_role("button", name="导入 Import").click()
+    press(page.get_by_role("button", name="导入 Import"))
     expect(page.locator("[data-refused]")).to_contain_text("文件未导入")
     assert town.count("statement_line") == 0
 
@@ -154,7 +154,7 @@ def test_a_supervisor_looks_and_a_clerk_of_another_estate_does_not(
     clerk.goto("/finance/reconciliation")
     clerk.select_option("#format", "alipay")
     clerk.set_input_files("#file", bill)
-    clerk.get_by_role("button", name="导入 Import").click()
+    press(clerk.get_by_role("button", name="导入 Import"))
     page = windows.as_("auditor", DESK)
     page.goto("/finance/reconciliation/cases/1")
     expect(page.locator("[data-difference]")).to_have_count(1)
@@ -203,13 +203,13 @@ def test_a_balance_that_is_not_the_sum_of_the_books_is_one_case_of_the_city(
     expect(page.get_by_role("main")).not_to_contain_text("余额不符")
     page = windows.as_("both", width)
     page.goto("/finance/reconciliation")
-    page.get_by_role("link", name="余额不符").click()
+    press(page.get_by_role("link", name="余额不符"))
     expect(page.locator("[data-difference]")).to_have_text("¥0.01")
     expect(page.locator("[data-books]")).to_have_text("0.00")
     expect(page.locator("[data-stated]")).to_have_text("0.01")
     expect(page.get_by_role("button", name="匹配")).to_have_count(0)
     assert overflow_px(page) == 0
     page.fill("#reason", "渠道已来函更正")
-    page.get_by_role("button", name="关闭").click()
+    press(page.get_by_role("button", name="关闭"))
     expect(page.locator("[data-closed]")).to_contain_text("渠道已来函更正")
     assert windows.complaints == []

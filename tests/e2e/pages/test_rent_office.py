@@ -16,7 +16,7 @@ from backend.rent.rules import read_month
 from backend.rent.service import household_statement
 from backend.rent.tariffs import TariffFile, TariffVersion, load_tariffs
 from tests.e2e.pages.town import Town
-from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px
+from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px, press
 
 WIDTHS = pytest.mark.parametrize("width", [DESK, PHONE])
 
@@ -40,7 +40,7 @@ def prices(town: Town) -> None:
 
 
 def send(page: Page, region: str, button: str, **fields: str) -> None:
-    """Fill in one of the page's forms, which is known by its button, press it and wait for the answer."""
+    """Fill in one of the page's forms, which is known by its button, and press it."""
     form = page.locator(region)
     for name, value in fields.items():
         field = form.locator(f"[name={name}]")
@@ -48,9 +48,7 @@ def send(page: Page, region: str, button: str, **fields: str) -> None:
             field.select_option(value)
         else:
             field.fill(value)
-    # What the next line looks for may stand on the page before as well.
-    with page.expect_navigation():
-        form.get_by_role("button", name=button).click()
+    press(form.get_by_role("button", name=button))
 
 
 def install(page: Page, serial: str = "W-1") -> None:
@@ -77,7 +75,7 @@ def test_a_clerk_installs_a_meter_reads_it_and_puts_a_reading_right(
     send(page, reading, "记录", serial="W-1", value="23.5", day="2026-10-31")
     expect(page.get_by_role("alert")).to_be_visible()
     page.locator(f"{reading} [name=special]").select_option("corrects")
-    page.locator(reading).get_by_role("button", name="记录").click()
+    press(page.locator(reading).get_by_role("button", name="记录"))
     expect(page.locator("[data-reading]").first).to_contain_text("更正")
     assert town.count("meter_reading") == 3
     for bad in ("-1", "1.234", "5", "abc"):
@@ -112,7 +110,7 @@ def test_a_table_of_readings_is_checked_then_kept_and_one_fault_keeps_all_of_it_
         ("热", "W-1", date(2026, 11, 1), "x"),
     )
     page.set_input_files("#file", bad)
-    page.get_by_role("button", name="导入").click()
+    press(page.get_by_role("button", name="导入"))
     expect(page.locator("[data-fault]")).to_have_count(3)
     assert town.count("meter_reading") == 1
     fine = workbook(tmp_path / "fine.xlsx", good)
@@ -122,7 +120,7 @@ def test_a_table_of_readings_is_checked_then_kept_and_one_fault_keeps_all_of_it_
         ("导入", "已写入 1 行", 2),
     ):
         page.set_input_files("#file", fine)
-        page.get_by_role("button", name=button).click()
+        press(page.get_by_role("button", name=button))
         expect(page.get_by_role("status")).to_contain_text(said)
         assert town.count("meter_reading") == kept
 
@@ -166,7 +164,7 @@ def test_a_price_is_proposed_by_one_and_holds_when_another_approved(
     assert town.count("tariff") == 2
     other = windows.as_("both", width)
     other.goto(page.url)
-    other.get_by_role("button", name="同意", exact=False).first.click()
+    press(other.get_by_role("button", name="同意", exact=False).first)
     page.goto("/finance/tariffs")
     expect(page.locator("[data-version='electricity:grid:2026-12-01']")).to_contain_text("0.5890")
     # A version that is there gets no other figure, and nobody is asked to agree to it.
@@ -188,7 +186,7 @@ def test_relief_from_an_earlier_day_is_shown_as_a_difference_and_then_charged_by
     home = town.homes["chen"]
     page = windows.as_("zhang", width)
     page.goto(f"/counter/{home.household_id}")
-    page.get_by_role("link", name="条款、更正、减免").click()
+    press(page.get_by_role("link", name="条款、更正、减免"))
     assert overflow_px(page) == 0
     add = "form:has([name=act][value=add])"
     send(page, add, "登记", kind="relief", way="share", price="50", label_zh="低保减免", from_on="2026-10-01")
@@ -197,7 +195,7 @@ def test_relief_from_an_earlier_day_is_shown_as_a_difference_and_then_charged_by
     expect(page.locator("[data-difference]")).to_have_text("−390.25")
     assert overflow_px(page) == 0
     assert owed(town) == 2 * 78_050
-    page.get_by_role("button", name="更正入账").click()
+    press(page.get_by_role("button", name="更正入账"))
     expect(page.get_by_role("status")).to_contain_text("更正了 1 笔")
     assert owed(town) == 78_050 + 39_025
     # The relief was given by mistake: ending it takes back what it gave, and the books show all three.
@@ -237,12 +235,12 @@ def test_a_waiver_needs_a_second_person_and_then_takes_off_what_was_owed(
     send(page, form, "申请减免", yuan="100.00", reason="困难")
     expect(page.get_by_role("status")).to_contain_text("等另一人审批")
     page.goto("/approvals")
-    page.get_by_role("link", name="减免2026年10月").click()
+    press(page.get_by_role("link", name="减免2026年10月"))
     expect(page.get_by_role("button", name="同意")).to_have_count(0)
     assert owed(town) == 78_050
     other = windows.as_("both", DESK)
     other.goto(page.url)
-    other.get_by_role("button", name="同意", exact=False).first.click()
+    press(other.get_by_role("button", name="同意", exact=False).first)
     expect(other.locator("[data-state=used]").or_(other.get_by_text("已执行")).first).to_be_visible()
     assert owed(town) == 68_050
 

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from backend.rent.runs import post_agreed
 from backend.rent.settings import RentSettings
 from tests.e2e.pages.town import Town
-from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px
+from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px, press
 
 
 def work(town: Town) -> None:
@@ -27,7 +27,7 @@ def test_one_person_proposes_another_approves_and_the_worker_charges(
     expect(page.locator("[data-charges]")).to_have_text("1 户")
     expect(page.locator("[data-amount]")).to_have_text("¥780.50")
     assert overflow_px(page) == 0
-    page.get_by_role("button", name="申请入账").click()
+    press(page.get_by_role("button", name="申请入账"))
     expect(page.locator("[data-state=open]")).to_be_visible()
     expect(page.get_by_text("申请人自己不能同意")).to_be_visible()
     address = page.url
@@ -35,7 +35,7 @@ def test_one_person_proposes_another_approves_and_the_worker_charges(
     other = windows.as_("both", width)
     other.goto(address)
     assert overflow_px(other) == 0
-    other.get_by_role("button", name="同意入账").click()
+    press(other.get_by_role("button", name="同意入账"))
     expect(other.locator("[data-state=approved]")).to_be_visible()
     work(town)
     other.goto(address)
@@ -47,7 +47,7 @@ def test_what_changed_behind_the_preview_is_shown_again(town: Town, windows: Win
     page = windows.as_("zhang", DESK)
     page.goto("/finance/runs?month=2026-11")
     town.charge("2026-11")
-    page.get_by_role("button", name="申请入账").click()
+    press(page.get_by_role("button", name="申请入账"))
     expect(page.get_by_role("alert")).to_contain_text("预览之后数据有变化")
     expect(page.get_by_text("这个月没有要计收的")).to_be_visible()
 
@@ -55,15 +55,15 @@ def test_what_changed_behind_the_preview_is_shown_again(town: Town, windows: Win
 def test_a_declined_run_needs_a_reason_and_charges_nobody(town: Town, windows: Windows) -> None:
     page = windows.as_("zhang", DESK)
     page.goto("/finance/runs?month=2026-11")
-    page.get_by_role("button", name="申请入账").click()
+    press(page.get_by_role("button", name="申请入账"))
     expect(page.locator("[data-state=open]")).to_be_visible()
     other = windows.as_("both", DESK)
     other.goto(page.url)
     button = other.get_by_role("button", name="不同意")
-    button.click()
+    press(button)
     expect(other.get_by_role("alert")).to_be_visible()
     other.fill("#reason", "先核对面积")
-    button.click()
+    press(button)
     expect(other.locator("[data-state=declined]")).to_be_visible()
     work(town)
     page.goto("/finance/runs?month=2026-11")

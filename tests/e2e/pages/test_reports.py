@@ -14,7 +14,7 @@ from backend.closing import reports as closing_reports
 from backend.closing.report_specs import REPORTS
 from backend.web import words
 from tests.e2e.pages.town import NORTH, SOUTH, Town
-from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px
+from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px, press
 
 
 def at(windows: Windows, login: str, path: str, width: int = DESK) -> Page:
@@ -28,19 +28,19 @@ def test_a_figure_leads_from_the_trial_balance_to_its_charge(town: Town, windows
     town.charge("2026-11")
     town.pay_online("chen", 30_000)
     page = windows.as_("both", DESK)
-    page.get_by_role("link", name="报表").first.click()
-    page.get_by_role("link", name="查看试算平衡表 Show").click()
+    press(page.get_by_role("link", name="报表").first)
+    press(page.get_by_role("link", name="查看试算平衡表 Show"))
     page.select_option("#book", NORTH)
-    page.get_by_role("button", name="查看 Show").click()
+    press(page.get_by_role("button", name="查看 Show"))
     receivable = page.locator("tbody tr", has_text="1212.01")
     debit = receivable.locator("td").nth(4)
     fen = debit.inner_text()
     totals = page.locator("tfoot td").all_inner_texts()
     assert totals[4] == totals[5]
-    debit.get_by_role("link").click()
+    press(debit.get_by_role("link"))
     expect(page.locator("[data-about]")).to_contain_text("1212.01")
     assert page.locator("tfoot td").nth(4).inner_text() == fen
-    page.locator("tbody tr", has_text="租金").first.get_by_role("link").first.click()
+    press(page.locator("tbody tr", has_text="租金").first.get_by_role("link").first)
     expect(page.get_by_role("heading", level=2)).to_contain_text("来源")
     expect(page.get_by_role("main")).to_contain_text("780.50")
     assert windows.complaints == []
@@ -50,13 +50,13 @@ def test_a_household_opens_to_its_account_and_the_look_is_recorded(town: Town, w
     town.charge("2026-11")
     page = at(windows, "zhang", "/finance/reports/ageing")
     expect(page.locator("[data-count]")).to_have_text("1")
-    page.locator("tbody a").first.click()
+    press(page.locator("tbody a").first)
     expect(page.locator("[data-about]")).to_contain_text("户号")
     expect(page.locator("tfoot")).to_contain_text("780.50")
     (row,) = town.audit_rows("look_at_account")
     assert (row.outcome, row.estate_id) == ("done", NORTH)
     page.goto("/finance/reports/collection?book=" + NORTH)
-    page.locator("tbody a").last.click()
+    press(page.locator("tbody a").last)
     expect(page.locator("[data-about]")).to_contain_text("费用月份 2026-11")
     assert page.locator("tfoot td").nth(2).inner_text() == "780.50"
 
@@ -100,30 +100,30 @@ def test_any_days_are_asked_for_and_every_figure_stays_within_them(town: Town, w
     page = at(windows, "both", "/finance/reports/trial_balance")
     page.fill("#from", f"{day}")
     page.fill("#to", f"{day}")
-    page.get_by_role("button", name="查看 Show").click()
+    press(page.get_by_role("button", name="查看 Show"))
     expect(page.locator("[data-when]")).to_have_text(f"{day} 至 {day}")
     row = page.locator("tbody tr", has_text="1021.01")
     debit = row.locator("td").nth(4)
     fen = debit.inner_text()
     assert fen == "300.00"
-    debit.get_by_role("link").click()
+    press(debit.get_by_role("link"))
     expect(page.locator("[data-when]")).to_have_text(f"{day} 至 {day}")
     assert page.locator("tfoot td").nth(4).inner_text() == fen
     # A day of the cash book opens to that day, also out of a year.
     page.goto("/finance/reports/cash_book")
-    page.get_by_role("link", name="本年").click()
+    press(page.get_by_role("link", name="本年"))
     expect(page.locator("[data-when]")).to_have_text(f"{day.year}-01-01 至 {day.year}-12-31")
     expect(page.get_by_role("link", name="本年")).to_have_attribute("aria-current", "true")
-    page.locator("tbody tr", has_text="1021.01").locator("td").nth(3).get_by_role("link").click()
+    press(page.locator("tbody tr", has_text="1021.01").locator("td").nth(3).get_by_role("link"))
     expect(page.locator("[data-when]")).to_have_text(f"{day} 至 {day}")
     assert page.locator("tfoot td").nth(4).inner_text() == fen
     # What is owed as at a day opens to the charges of that day.
     page.goto("/finance/reports/ageing")
-    page.get_by_role("link", name="今天").click()
+    press(page.get_by_role("link", name="今天"))
     expect(page.locator("[data-when]")).to_have_text(f"截至 {day}")
     owed = page.locator("tbody tr").first.locator("td").last
     yuan = owed.inner_text()
-    owed.get_by_role("link").click()
+    press(owed.get_by_role("link"))
     expect(page.locator("[data-when]")).to_have_text(f"截至 {day}")
     assert page.locator("tfoot td").last.inner_text() == yuan
     csv = page.request.get(f"/finance/reports/ageing.csv?at={day}")
@@ -172,7 +172,7 @@ def test_a_long_report_is_shown_in_parts(
         following = page.get_by_role("link", name="下一页")
         if not following.count():
             break
-        following.click()
+        press(following)
     assert seen == count == 4
 
 

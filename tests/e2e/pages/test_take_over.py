@@ -12,7 +12,7 @@ from sqlalchemy import select
 from backend.documents.table_file import ZIP
 from backend.registry.tables import household
 from tests.e2e.pages.town import Town
-from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px
+from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px, picture, press
 from tests.unit.closing.old_books import Evening
 
 
@@ -28,7 +28,7 @@ def send(page: Page, name: str, body: bytes, button: str) -> None:
     page.locator("#file").set_input_files(
         files=[{"name": name, "mimeType": "application/octet-stream", "buffer": body}]
     )
-    page.get_by_role("button", name=re.compile(button)).click()
+    press(page.get_by_role("button", name=re.compile(button)))
 
 
 @pytest.mark.parametrize("width", [DESK, PHONE])
@@ -42,7 +42,7 @@ def test_a_file_is_checked_put_right_proposed_and_posted_by_another(
     )
     page = windows.as_("zhang", width)
     page.goto("/finance/today")
-    page.get_by_role("link", name=re.compile("期初接管")).click()
+    press(page.get_by_role("link", name=re.compile("期初接管")))
     with page.expect_download() as download:
         page.get_by_role("link", name=re.compile("下载样板")).click()
     assert download.value.path().read_bytes().startswith(ZIP)
@@ -50,12 +50,12 @@ def test_a_file_is_checked_put_right_proposed_and_posted_by_another(
     expect(page.locator("[data-fault]")).to_have_count(2)
     expect(page.locator("[data-fault]").first).to_contain_text("「费用月份」")
     assert overflow_px(page) == 0
-    page.screenshot(path=str(tmp_path / "faults.png"), full_page=True)
+    picture(page, tmp_path / "faults.png")
     evening.arrears.pop()
     send(page, "old.xlsx", evening.workbook(), "先检查")
     expect(page.locator("[data-totals]")).to_contain_text("3,500.00")
     assert overflow_px(page) == 0
-    page.screenshot(path=str(tmp_path / "checked.png"), full_page=True)
+    picture(page, tmp_path / "checked.png")
     send(page, "old.xlsx", evening.workbook(), "提交审批")
     expect(page.locator("[data-state=open]")).to_be_visible()
     address = page.url
@@ -65,8 +65,8 @@ def test_a_file_is_checked_put_right_proposed_and_posted_by_another(
     expect(other.get_by_text("欠费合计")).to_be_visible()
     expect(other.get_by_text("¥780.50").first).to_be_visible()
     assert overflow_px(other) == 0
-    other.screenshot(path=str(tmp_path / "approval.png"), full_page=True)
-    other.get_by_role("button", name="同意", exact=False).first.click()
+    picture(other, tmp_path / "approval.png")
+    press(other.get_by_role("button", name="同意", exact=False).first)
     expect(other.locator("[data-state=used]")).to_be_visible()
     page.goto("/finance/take-over")
     expect(page.locator("[data-done]")).to_contain_text("2026-11 起由本系统计租")

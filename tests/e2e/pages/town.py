@@ -226,7 +226,7 @@ class Town:
             ).scalars()
             for url in open_ones:
                 paid = requests.post(
-                    str(url), {"kind": "wechat_pay", "action": "pay"}, allow_redirects=False, timeout=10
+                    str(url), {"kind": "wechat_pay", "action": "pay"}, allow_redirects=False, timeout=20
                 )
                 assert paid.status_code == 303, paid.text
 
@@ -235,16 +235,15 @@ class Town:
         self.channel.core.faults.add(Fault("request_lost", "POST", "/v1/checkout/sessions", times))
 
     def settle(self) -> None:
-        """Do the worker's part until the next notice that matters has come and is settled."""
-        settled = "provider_notice WHERE state = 'settled'"
-        before = self.count(settled)
+        """Do the worker's part until all that the channel has to tell has come and is settled."""
 
-        def one_more() -> bool:
+        def all_settled() -> bool:
+            sent = not self.channel.core.notices_waiting()
             with self.app.app_context():
                 settle_pending(self.engine, current_providers().get("stripe"), datetime.now(UTC))
-            return self.count(settled) > before
+            return sent and not self.count("provider_notice WHERE state = 'waiting'")
 
-        wait_until(one_more, 20, "the channel's notice did not come")
+        wait_until(all_settled, 40, "the channel's notices were not settled")
 
     def audit_rows(self, action: str) -> list[Any]:
         """The audit log's rows of one action, oldest first."""

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from backend.identity.web import COOKIE
 from tests.e2e.pages.town import PASSWORD, Town
 
 PHONE, SMALL_PHONE, DESK = 390, 360, 1280
 HEIGHT = {PHONE: 844, SMALL_PHONE: 740, DESK: 900}
+# How long a page may take on a busy machine; nothing waits longer than it has to.
+PATIENCE_MS = 20_000
+expect.set_options(timeout=PATIENCE_MS)
+
+# The style sheets that did not come; answers when the fonts are there.
+UNSTYLED = """async () => {
+  await document.fonts.ready;
+  return [...document.querySelectorAll("link[rel=stylesheet]")].filter((link) => !link.sheet)
+    .map((link) => link.href);
+}"""
 
 
 class Windows:
@@ -32,7 +43,7 @@ class Windows:
             timezone_id="Asia/Shanghai",
             reduced_motion="reduce",
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         self._contexts.append(context)
         page = context.new_page()
         page.on("console", self._heard)
@@ -53,7 +64,7 @@ class Windows:
         page.goto("/login")
         page.fill("#login", login)
         page.fill("#password", PASSWORD)
-        page.press("#password", "Enter")
+        enter(page.locator("#password"))
         page.wait_for_url(lambda url: "/login" not in url)
         return page
 
@@ -68,8 +79,55 @@ class Windows:
             self.complaints.append(f"{said.type}: {said.text}")
 
 
+def press(where: Locator) -> None:
+    """Click what leads to another page, a link or the button of a form, until that page is there.
+
+    Without the wait the next line may look at the page before, may measure the new one without its style
+    sheet, or may lead on while the form is still being sent, and the form is lost.
+    """
+    with where.page.expect_navigation():
+        where.click()
+
+
+def tap(where: Locator) -> None:
+    """`press` with a finger."""
+    with where.page.expect_navigation():
+        where.tap()
+
+
+def enter(field: Locator) -> None:
+    """Press Enter in a form's field, which sends the form, until the answer is there."""
+    with field.page.expect_navigation():
+        field.press("Enter")
+
+
+def measured(page: Page, script: str, argument: object = None) -> Any:
+    """What a script finds on the page once it looks as people see it, with its style sheets and fonts.
+
+    All that is measured goes through here. The page may be on its way when this is called, but no further
+    one may be: `press` what leads to it.
+    """
+    page.wait_for_load_state("load")
+    unstyled = page.evaluate(UNSTYLED)
+    assert unstyled == [], f"{page.url} came without {unstyled}"
+    return page.evaluate(script, argument)
+
+
+def overflow_px(page: Page) -> int:
+    """By how much the page is wider than its window."""
+    script = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    return int(measured(page, script))
+
+
+def picture(page: Page, path: Path) -> None:
+    """Keep a picture of the whole page, for whoever wants to look."""
+    measured(page, "null")
+    page.screenshot(path=str(path), full_page=True)
+
+
 def painted_fonts(page: Page, selector: str) -> set[str]:
     """The font families that Chromium really painted the element's own text with."""
+    measured(page, "null")
     session: Any = page.context.new_cdp_session(page)
     session.send("DOM.enable")
     session.send("CSS.enable")
@@ -78,8 +136,3 @@ def painted_fonts(page: Page, selector: str) -> set[str]:
     fonts = session.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"]
     session.detach()
     return {font["familyName"] for font in fonts}
-
-
-def overflow_px(page: Page) -> int:
-    """By how much the page is wider than its window."""
-    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
