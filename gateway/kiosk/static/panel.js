@@ -3,5 +3,7 @@
 
 const look = document.getElementById("look");
 if (look && Number(look.dataset.got) < Number(look.dataset.wanted)) {
-  setTimeout(() => look.requestSubmit(), 2000);
+  const again = setTimeout(() => look.requestSubmit(), 2000);
+  // Whoever enrols with fewer pictures waits for the answer: looking again would call that off.
+  document.addEventListener("submit", () => clearTimeout(again));
 }

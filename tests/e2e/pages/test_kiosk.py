@@ -96,3 +96,31 @@ def test_a_doors_camera_takes_the_pictures_and_the_clerk_sees_them_first(
     with closing(box.shelf()) as shelf:
         assert shelf.asked(NOW_S) == {}
     context.close()
+
+
+def test_looking_again_does_not_call_off_an_enrolment_that_is_under_way(
+    browser: Browser, desk_url: str, box: Box
+) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.clock.install()
+    open_desk(page, desk_url)
+    press(page.get_by_role("button", name="用这台拍"))
+    with closing(box.shelf()) as shelf:
+        (request_id,) = shelf.asked(NOW_S).values()
+        shelf.put(request_id, photos().a[0].read_bytes())
+    press(page.get_by_role("button", name="看看拍到了没有"))
+    # The answer takes its time: whatever is sent, nothing comes back.
+    page.evaluate(
+        """() => {
+            window.sent = [];
+            document.addEventListener("submit", (event) => {
+                event.preventDefault();
+                window.sent.push(new URL(event.target.action).pathname);
+            });
+        }"""
+    )
+    page.get_by_role("button", name="都是本人").click()
+    page.clock.run_for(10_000)
+    assert page.evaluate("window.sent") == ["/enrol/panel/enrol"]
+    context.close()
