@@ -1,8 +1,10 @@
 """Seals: numbers and hashes for entries, shortly after their commit.
 
 PostgreSQL does the sealing (`seal_pending` in `0015_ledger_cost.sql`), set by set; here is who calls it.
-A notification at each commit would make all commits of the database wait for each other, so the sealer looks
-by itself, with each of its two threads twice a second: a look at nothing costs 0.2 ms.
+A notification at each commit would make all commits of the database wait for each other, so the sealer
+looks by itself, with each of its two threads twice a second: a look at nothing costs 0.2 ms. While entries
+arrive it also asks for the last one's number, and seals at once when that stands still: what a rush left
+behind does not wait, and the rush itself is sealed in large sets.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from sqlalchemy import Connection, text
 AT_ONCE = 5_000
 LANES = 2
 LOOK_EVERY_S = 0.5
+QUIET_S = 0.05
+LAST_NUMBER = "SELECT last_value FROM journal_entry_entry_id_seq"
 
 log = structlog.get_logger()
 
@@ -77,9 +81,17 @@ class Sealer:
                 self._stopping.wait(1)
 
     def _work(self, connection: psycopg.Connection[Any]) -> None:
+        last_number = sealed_number = None
+        due_s = time.monotonic()
         while not self._stopping.is_set():
-            started_s = time.monotonic()
-            (sealed,) = connection.execute("SELECT seal_pending(%s)", [self._at_once]).fetchone() or (0,)
-            # A set that was not full is all there was: the next one gathers for a moment.
-            if sealed < self._at_once:
-                self._stopping.wait(max(0.0, self._look_every_s - (time.monotonic() - started_s)))
+            (number,) = connection.execute(LAST_NUMBER).fetchone() or (0,)
+            now_s, sealed = time.monotonic(), 0
+            if now_s >= due_s or number == last_number != sealed_number:
+                (sealed,) = connection.execute("SELECT seal_pending(%s)", [self._at_once]).fetchone() or (0,)
+                if sealed >= self._at_once:
+                    continue  # There is more.
+                sealed_number, due_s = number, now_s + self._look_every_s
+            last_number = number
+            is_busy = sealed > 0 or number != sealed_number
+            rest_s = due_s - time.monotonic()
+            self._stopping.wait(min(QUIET_S, rest_s) if is_busy else rest_s)

@@ -260,9 +260,8 @@ def _insert(connection: Connection, by_event: dict[str, NewEntry]) -> dict[str, 
         return {}
     if len(by_event) == 1:
         ((event, entry),) = by_event.items()
-        sql, values = statements.insert_one(len(entry.lines)), statements.parameters_of_one(entry)
-        row = _driver(connection).execute(sql, values).fetchone()
-        return {event: row[0]} if row is not None else {}
+        row = _driver(connection).execute(statements.POST_ONE, statements.parameters_of_one(entry)).fetchone()
+        return {event: row[0]} if row is not None and row[0] is not None else {}
     events, entries = list(by_event), list(by_event.values())
     rows = _driver(connection).execute(statements.INSERT_MANY, statements.parameters_of_many(entries))
     return {events[place - 1]: entry_id for entry_id, place in rows}

@@ -331,10 +331,11 @@ def test_a_sealer_waits_for_a_database_that_is_away(
         post_some(engine, entry("a"))
         wait_until(lambda: len(numbers(engine)) == 1, 20, "not sealed")
         with connect(database.superuser_url, autocommit=True) as superuser:
-            superuser.execute(
+            ended = superuser.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE query LIKE 'SELECT seal_pending%' AND datname = current_database()"
-            )
+                " WHERE query ~ '^SELECT (seal_pending|last_value)' AND datname = current_database()"
+            ).fetchall()
+            assert ended
         post_some(engine, entry("b"))
         wait_until(lambda: len(numbers(engine)) == 2, 20, "not sealed after the connection was lost")
 
@@ -420,6 +421,38 @@ def test_the_owner_may_add_only_the_true_seal(engine: Engine, database: Database
     with connect(database.owner_url) as owner:
         owner.execute(FORGED.format(columns=TRUE))
     assert len(numbers(engine)) == 2
+
+
+def test_the_owner_cannot_pass_for_the_sealer(engine: Engine, database: Database, office: Office) -> None:
+    post_some(engine, entry("a"))
+    sealed(engine)
+    post_some(engine, entry("b"))
+    forged = FORGED.format(columns=TRUE.replace(DIGEST, "sha256('')", 1))
+    frames = (
+        "\nPL/pgSQL function public.seal_entries(bigint[]) line 5 at SQL statement"
+        '\nSQL statement "SELECT public.seal_entries(ids)"'
+        "\nPL/pgSQL function public.seal_pending(integer) line 9 at PERFORM"
+    )
+    quoted = f"{forged} /* {frames}".replace("'", "''")
+    with connect(database.owner_url) as owner, pytest.raises(errors.CheckViolation):
+        owner.execute(f"DO $do$ BEGIN EXECUTE '{quoted} */'; END $do$")
+    assert len(numbers(engine)) == 1
+
+
+def test_the_sealers_own_work_is_not_done_twice(engine: Engine, database: Database, office: Office) -> None:
+    post_some(engine, entry("a"))
+    with connect(database.superuser_url) as superuser:
+        (definition,) = superuser.execute(
+            "SELECT pg_get_functiondef('seal_continues_the_chain'::regproc)"
+        ).fetchone() or ("",)
+        head_of_it, gate, rest = definition.partition("END IF;")
+        superuser.execute(f"{head_of_it}{gate} RAISE EXCEPTION 'looked at twice'; {rest}")
+    assert sealed(engine) == 1
+    post_some(engine, entry("b"))
+    with engine.begin() as connection:
+        assert seal_book(connection, BOOK) == 1
+    with connect(database.owner_url) as owner, pytest.raises(errors.RaiseException):
+        owner.execute("INSERT INTO seal VALUES ('city', 9, 9, '', '', now())")
 
 
 @pytest.mark.parametrize(

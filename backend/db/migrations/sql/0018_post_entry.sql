@@ -1,0 +1,293 @@
+-- One entry at a time, the most frequent writing of all, goes through one function: it refuses what the tables'
+-- guards refuse, but while it writes, where the guards must read what was written. SQL that adds rows in any other
+-- way meets the guards as before.
+
+-- An entry of this kind is looked at by journal_entry_is_allowed.
+CREATE FUNCTION journal_entry_is_everyday(kind_of_event text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT kind_of_event <> ALL (ARRAY[
+        'manual', 'write_off', 'waiver', 'opening_arrears', 'opening_balance',
+        'remittance', 'paid_on', 'refund', 'refund_transfer', 'deposit_returned', 'deposit_damage',
+        'prepaid_paid_out', 'suspense_returned', 'suspense_was_payout', 'cash_banked'
+    ])
+$$;
+
+-- Posts one entry; its number, or NULL where its event is posted already. The lines are arrays of the same length; an
+-- amount is a debit above zero and a credit below. A dimension that no line has may be NULL as a whole.
+CREATE FUNCTION post_entry(
+    in_book text, kind_of_event text, key_of_event text, counts_for date, written_at timestamptz, summary text,
+    principal uuid, acts text, reverses bigint, why text,
+    codes text[], amounts_fen bigint[], estates text[], units uuid[], households uuid[], channels text[]
+) RETURNS bigint LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    lines CONSTANT integer := cardinality(codes);
+    total bigint := 0;
+    balance bigint := 0;
+    new_id bigint;
+    added integer;
+BEGIN
+    -- A snapshot that is older than a lock would not see it.
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'entries are posted in READ COMMITTED'
+            USING ERRCODE = 'invalid_transaction_state', CONSTRAINT = 'journal_entry_sees_locks',
+                  TABLE = 'journal_entry';
+    END IF;
+    FOR line IN 1..lines LOOP
+        balance := balance + amounts_fen[line];
+        total := total + greatest(amounts_fen[line], 0);
+        IF (amounts_fen[line] <> 0) IS NOT TRUE THEN
+            RAISE EXCEPTION 'posting % of % % is neither debit nor credit', line, kind_of_event, key_of_event
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'posting_has_one_side', TABLE = 'posting';
+        END IF;
+    END LOOP;
+    IF balance <> 0 OR total = 0 THEN
+        RAISE EXCEPTION '% % is not balanced: debit % fen, credit % fen',
+            kind_of_event, key_of_event, total, total - balance
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'posting_is_balanced', TABLE = 'posting';
+    END IF;
+    -- Held until the end of the transaction: a lock of a month waits for it, or it for the lock. What is asked after it
+    -- sees what was locked meanwhile.
+    IF pg_advisory_xact_lock_shared(7205224, hashtext(in_book)) IS NULL THEN
+        NULL;  -- An expression is not a query, and starts sooner than PERFORM.
+    END IF;
+    INSERT INTO public.journal_entry (
+        book_id, event_kind, event_key, effective_on, posted_at, line_count, total_fen, summary_zh, principal_id,
+        actor, reverses_entry_id, reason
+    )
+    SELECT in_book, kind_of_event, key_of_event, counts_for, written_at, lines, total, summary, principal, acts,
+           reverses, why
+    FROM public.book WHERE book_id = in_book AND counts_for >= coalesce((
+        SELECT CASE change WHEN 'lock' THEN (month + interval '1 month')::date ELSE month END
+        FROM public.period_change WHERE book_id = in_book ORDER BY change_no DESC LIMIT 1
+    ), '-infinity')
+    ON CONFLICT (book_id, event_kind, event_key) DO NOTHING RETURNING entry_id INTO new_id;
+    IF new_id IS NULL THEN
+        IF EXISTS (
+            SELECT FROM public.journal_entry
+            WHERE book_id = in_book AND event_kind = kind_of_event AND event_key = key_of_event
+        ) THEN
+            RETURN NULL;
+        ELSIF NOT EXISTS (SELECT FROM public.book WHERE book_id = in_book) THEN
+            RAISE EXCEPTION 'there is no book %', in_book
+                USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'journal_entry_book_is_known',
+                      TABLE = 'journal_entry';
+        END IF;
+        RAISE EXCEPTION 'book % is locked before %: an entry counts for %', in_book,
+            public.period_open_from(in_book), counts_for
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = 'journal_entry_period_is_open',
+                  TABLE = 'journal_entry';
+    END IF;
+    INSERT INTO public.posting (
+        entry_id, line_no, account_code, debit_fen, credit_fen, estate_id, unit_id, household_id, channel
+    )
+    SELECT new_id, line, codes[line], greatest(amounts_fen[line], 0), greatest(-amounts_fen[line], 0),
+           estates[line], units[line], households[line], channels[line]
+    FROM generate_series(1, lines) AS line
+    WHERE (SELECT true FROM public.account WHERE account_code = codes[line]);
+    GET DIAGNOSTICS added = ROW_COUNT;
+    IF added <> lines THEN
+        RAISE EXCEPTION '% % posts to an account that the chart does not have', kind_of_event, key_of_event
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'posting_account_is_known', TABLE = 'posting';
+    ELSIF (
+        reverses IS NULL AND why IS NULL AND counts_for BETWEEN '1900-01-01' AND '9999-12-31'
+        AND isfinite(written_at) AND public.journal_entry_is_everyday(kind_of_event)
+    ) IS NOT TRUE THEN
+        PERFORM public.journal_entry_is_allowed(entry) FROM public.journal_entry AS entry WHERE entry_id = new_id;
+    END IF;
+    RETURN new_id;
+END $$;
+REVOKE ALL ON FUNCTION post_entry(
+    text, text, text, date, timestamptz, text, uuid, text, bigint, text, text[], bigint[], text[], uuid[], uuid[],
+    text[]
+) FROM PUBLIC;
+
+-- Whether rows come from post_entry itself. The last line of a stack is the outermost function, and no text that a
+-- caller chooses ends like this: statements, values and odd names stand in quotes.
+CREATE FUNCTION is_post_entry(stack text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT stack LIKE E'%\nPL/pgSQL function public.post_entry(text,text,text,date,timestamp with time zone,text,uuid,'
+        'text,bigint,text,text[],bigint[],text[],uuid[],uuid[],text[]) line __ at SQL statement'
+$$;
+
+-- As in 0015, for whatever does not come from post_entry.
+CREATE OR REPLACE FUNCTION journal_entry_is_whole() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    stack text;
+    odd record;
+    first_book text;
+    last_book text;
+    first_on date;
+    everyday boolean;
+    broken boolean := false;
+BEGIN
+    GET DIAGNOSTICS stack = PG_CONTEXT;
+    IF public.is_post_entry(stack) THEN
+        RETURN NULL;
+    END IF;
+    -- A snapshot that is older than a lock would not see it.
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'entries are posted in READ COMMITTED'
+            USING ERRCODE = 'invalid_transaction_state', CONSTRAINT = 'journal_entry_sees_locks',
+                  TABLE = 'journal_entry';
+    END IF;
+    SELECT min(book_id), max(book_id), min(effective_on), bool_and(
+               reverses_entry_id IS NULL AND reason IS NULL AND posted_xid = pg_current_xact_id()
+               AND effective_on BETWEEN '1900-01-01' AND '9999-12-31' AND isfinite(posted_at)
+               AND public.journal_entry_is_everyday(event_kind)
+           )
+    INTO first_book, last_book, first_on, everyday FROM added;
+    -- Held until the end of the transaction: a lock of a month waits for it, or it for the lock. Each is a
+    -- question of its own, so that the next one sees what was locked meanwhile.
+    IF first_book = last_book THEN
+        IF pg_advisory_xact_lock_shared(7205224, hashtext(first_book)) IS NULL THEN
+            NULL;  -- An expression is not a query, and starts sooner than PERFORM.
+        END IF;
+        broken := NOT EXISTS (
+            SELECT FROM public.book WHERE book_id = first_book AND first_on >= coalesce((
+                SELECT CASE change WHEN 'lock' THEN (month + interval '1 month')::date ELSE month END
+                FROM public.period_change WHERE book_id = first_book ORDER BY change_no DESC LIMIT 1
+            ), '-infinity')
+        ) OR EXISTS (
+            SELECT FROM added
+            WHERE (SELECT true FROM public.posting WHERE entry_id = added.entry_id AND line_no = 1) IS NULL
+        );
+    ELSIF first_book IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock_shared(7205224, hashtext(book_id))
+        FROM added GROUP BY book_id ORDER BY book_id;
+        broken := EXISTS (
+            SELECT FROM added LEFT JOIN public.book USING (book_id)
+            WHERE (SELECT true FROM public.posting WHERE entry_id = added.entry_id AND line_no = 1) IS NULL
+               OR (added.effective_on >= public.period_open_from(book.book_id)) IS NOT TRUE
+               OR book.book_id IS NULL
+        );
+    END IF;
+    IF broken THEN
+        -- Refused; the rest only says why, of the first entry that is wrong.
+        FOR odd IN
+            SELECT added.entry_id, added.book_id, added.effective_on, book.book_id IS NOT NULL AS has_book,
+                   public.period_open_from(added.book_id) AS open_from,
+                   EXISTS (SELECT FROM public.posting WHERE entry_id = added.entry_id) AS has_lines
+            FROM added LEFT JOIN public.book USING (book_id) ORDER BY added.entry_id
+        LOOP
+            IF NOT odd.has_book THEN
+                RAISE EXCEPTION 'there is no book %', odd.book_id
+                    USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'journal_entry_book_is_known',
+                          TABLE = 'journal_entry';
+            ELSIF NOT odd.has_lines THEN
+                RAISE EXCEPTION 'entry % has no postings: an entry and its postings are one statement',
+                    odd.entry_id
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_entry_is_not_empty',
+                          TABLE = 'journal_entry';
+            ELSIF odd.effective_on < odd.open_from THEN
+                RAISE EXCEPTION 'book % is locked before %: an entry counts for %', odd.book_id, odd.open_from,
+                    odd.effective_on
+                    USING ERRCODE = 'restrict_violation', CONSTRAINT = 'journal_entry_period_is_open',
+                          TABLE = 'journal_entry';
+            END IF;
+        END LOOP;
+        RAISE EXCEPTION 'an entry is not whole'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_entry_is_whole', TABLE = 'journal_entry';
+    ELSIF NOT everyday THEN
+        -- In one order, for the locks that some of them take.
+        PERFORM public.journal_entry_is_allowed(each.entry) FROM (
+            SELECT entry FROM added JOIN public.journal_entry AS entry USING (entry_id) ORDER BY entry_id
+        ) AS each;
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- As in 0015, for the same; the chart is read once for all lines, for these are many at a time.
+CREATE OR REPLACE FUNCTION posting_make_a_whole() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    stack text;
+    wrong record;
+BEGIN
+    GET DIAGNOSTICS stack = PG_CONTEXT;
+    IF public.is_post_entry(stack) THEN
+        RETURN NULL;
+    END IF;
+    IF NOT EXISTS (
+        SELECT FROM (
+            SELECT entry_id, count(*) AS lines, min(line_no) AS first_no, max(line_no) AS last_no,
+                   sum(debit_fen) AS debit_fen, sum(credit_fen) AS credit_fen,
+                   bool_and(
+                       (debit_fen > 0 AND credit_fen = 0 OR credit_fen > 0 AND debit_fen = 0)
+                       AND account_code IN (SELECT account_code FROM public.account)
+                   ) AS sound
+            FROM added GROUP BY entry_id
+        ) AS sums
+        WHERE (
+            SELECT sums.debit_fen = sums.credit_fen AND sums.debit_fen = entry.total_fen
+               AND sums.lines = entry.line_count AND sums.first_no = 1 AND sums.last_no = entry.line_count
+               AND sums.sound
+            FROM public.journal_entry AS entry WHERE entry.entry_id = sums.entry_id
+        ) IS NOT TRUE
+    ) THEN
+        RETURN NULL;
+    END IF;
+    -- Refused; the rest only says why, of the first entry that is wrong.
+    FOR wrong IN
+        SELECT added.entry_id, count(*) AS lines, count(account.account_code) AS known,
+               bool_and((debit_fen > 0 AND credit_fen = 0) OR (credit_fen > 0 AND debit_fen = 0)) AS sided,
+               sum(added.debit_fen) AS debit_fen, sum(added.credit_fen) AS credit_fen, entry.line_count,
+               entry.total_fen
+        FROM added
+        LEFT JOIN public.account USING (account_code)
+        LEFT JOIN public.journal_entry AS entry USING (entry_id)
+        GROUP BY added.entry_id, entry.line_count, entry.total_fen ORDER BY added.entry_id
+    LOOP
+        IF NOT wrong.sided THEN
+            RAISE EXCEPTION 'entry % has a posting that is not of one side, above zero', wrong.entry_id
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'posting_has_one_side', TABLE = 'posting';
+        ELSIF wrong.total_fen IS NULL THEN
+            RAISE EXCEPTION 'entry % does not exist: an entry and its postings are one statement', wrong.entry_id
+                USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'posting_has_its_entry', TABLE = 'posting';
+        ELSIF wrong.known <> wrong.lines THEN
+            RAISE EXCEPTION 'entry % posts to an account that the chart does not have', wrong.entry_id
+                USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'posting_account_is_known',
+                      TABLE = 'posting';
+        ELSIF wrong.debit_fen <> wrong.credit_fen THEN
+            RAISE EXCEPTION 'entry % is not balanced: debit % fen, credit % fen',
+                wrong.entry_id, wrong.debit_fen, wrong.credit_fen
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'posting_is_balanced', TABLE = 'posting';
+        END IF;
+    END LOOP;
+    RAISE EXCEPTION 'an entry does not have the lines and the total that it was declared with'
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'posting_is_complete', TABLE = 'posting';
+END $$;
+
+-- As in 0015, but known by the outermost line of the stack, too: the words of an inner one can be imitated by a comment
+-- in a statement.
+CREATE OR REPLACE FUNCTION seal_continues_the_chain() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    stack text;
+BEGIN
+    GET DIAGNOSTICS stack = PG_CONTEXT;
+    IF stack ~ ('\nPL/pgSQL function public\.seal_entries\(bigint\[\]\) line \d+ at SQL statement'
+                '\nSQL statement "SELECT public\.seal_entries\((found\.)?ids\)"'
+                '\nPL/pgSQL function public\.(seal_pending\(integer\)|seal_book\(text\)) line \d+ at PERFORM$') THEN
+        RETURN NULL;
+    END IF;
+    IF EXISTS (
+        SELECT FROM (
+            SELECT added.book_id, added.seq, added.digest, added.hash, entry.book_id AS entry_book,
+                   sha256(convert_to(entry.text, 'UTF8')) AS true_digest, before.seq AS before_seq,
+                   row_number() OVER chain AS place,
+                   public.seal_chain(before.hash, added.digest) OVER chain AS true_hash
+            FROM added
+            LEFT JOIN public.ledger_texts(ARRAY(SELECT entry_id FROM added)) AS entry USING (entry_id)
+            LEFT JOIN LATERAL (
+                SELECT seal.seq, seal.hash FROM public.seal
+                WHERE seal.book_id = added.book_id
+                  AND seal.seq < (SELECT min(a.seq) FROM added AS a WHERE a.book_id = added.book_id)
+                ORDER BY seal.seq DESC LIMIT 1
+            ) AS before ON true
+            WINDOW chain AS (PARTITION BY added.book_id ORDER BY added.seq)
+        ) AS checked
+        WHERE (entry_book = book_id AND digest = true_digest AND hash = true_hash
+               AND seq = coalesce(before_seq, 0) + place) IS NOT TRUE
+    ) THEN
+        RAISE EXCEPTION 'a seal does not continue the chain of its book'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'seal_continues_the_chain', TABLE = 'seal';
+    END IF;
+    RETURN NULL;
+END $$;
