@@ -211,6 +211,14 @@ def test_chinese_is_painted_with_a_chinese_font(town: Town, windows: Windows) ->
     assert wrong == {}
 
 
+def test_a_page_that_came_without_its_style_sheet_is_not_measured(windows: Windows) -> None:
+    page = windows.open()
+    page.route("**/estate.css", lambda route: route.abort())
+    page.goto("/login")
+    with pytest.raises(AssertionError, match=r"came without .*estate\.css"):
+        overflow_px(page)
+
+
 def test_nothing_comes_from_elsewhere_and_the_policy_says_so(town: Town, windows: Windows) -> None:
     page = windows.as_("both", DESK)
     asked: list[str] = []
