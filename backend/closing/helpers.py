@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections.abc import Callable
@@ -39,5 +40,6 @@ class Helpers:
         if self._pool is None:
             # Spawned, not forked: the connection to the database is nobody else's.
             spawn = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(os.cpu_count(), spawn)
+            # What a helper makes is done with at once or stays: nothing in it is worth looking for.
+            self._pool = ProcessPoolExecutor(os.cpu_count(), spawn, initializer=gc.disable)
         return self._pool.submit(work, *arguments)

@@ -18,6 +18,7 @@ What is checked, in this order:
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import json
 import re
@@ -25,7 +26,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from html import unescape
 from io import BytesIO
 from itertools import zip_longest
@@ -128,6 +129,7 @@ class Pack:
         """Opening balances added up by these fields."""
         return sums((tuple(row[k] for k in key), row["fen"]) for row in self.opening)
 
+    @cached_property
     def closing(self) -> dict[Any, int]:
         """Balances at the end of the month by account and household; nil ones left out."""
         rows = [((row["account"], row["household"]), row["fen"]) for row in self.opening]
@@ -148,10 +150,12 @@ def fen_of(posting: dict[str, Any]) -> int:
     return int(posting["debit_fen"] - posting["credit_fen"])
 
 
-@lru_cache(1 << 16)
+YUAN = re.compile(r"(-?)(\d+)(?:\.(\d{1,2}))?")
+
+
 def fen_from(text: str) -> int:
     """`1234.5` as 123450; exact."""
-    found = re.fullmatch(r"(-?)(\d+)(?:\.(\d{1,2}))?", text)
+    found = YUAN.fullmatch(text)
     if found is None:
         raise DamagedError(f"{text!r} is not an amount to the fen")
     fen = int(found[2]) * 100 + int((found[3] or "").ljust(2, "0"))
@@ -167,16 +171,16 @@ def entry_hash(previous: str, book: str, entry: dict[str, Any]) -> str:
     head = [book, entry["entry_id"], entry["event_kind"], entry["event_key"], entry["effective_on"]]
     head += [entry["posted_at"], len(lines), sum(p["debit_fen"] for p in lines), entry["summary_zh"]]
     head += [entry["principal_id"], entry["actor"], entry["reverses_entry_id"], entry["reason"]]
-    text = "entry 1\n" + "".join(map(_field, head)) + "\n"
+    text = "entry 1\n" + _fields(head)
     for number, posting in enumerate(entry["postings"], start=1):
-        text += "".join(map(_field, [number, *posting])) + "\n"
+        text += _fields([number, *posting])
     digest = hashlib.sha256(text.encode()).digest()
     return hashlib.sha256(bytes.fromhex(previous) + digest).hexdigest()
 
 
-def _field(value: object) -> str:
-    """Its length in characters, a colon, itself, a comma; `-,` where there is none."""
-    return "-," if value is None else f"{len(str(value))}:{value},"
+def _fields(values: Iterable[object]) -> str:
+    """Each with its length in characters, a colon, itself, a comma; `-,` where there is none."""
+    return "".join(["-," if v is None else f"{len(text := str(v))}:{text}," for v in values]) + "\n"
 
 
 def check_manifest(pack: Pack) -> Iterator[str]:
@@ -286,9 +290,9 @@ def check_previous(pack: Pack, before: Pack) -> Iterator[str]:
     if pack.manifest["previous_head"] != before.chain["head_hash"]:
         yield "the head of the previous pack is not the one that this pack names"
     opening = {(row["account"], row["household"]): row["fen"] for row in pack.opening}
-    for key in sorted(set(opening) ^ set(before.closing()), key=str)[:5]:
+    for key in sorted(set(opening) ^ set(before.closing), key=str)[:5]:
         yield f"the opening balance of {key} is only in one of the two packs"
-    for key, fen in before.closing().items():
+    for key, fen in before.closing.items():
         if key in opening and opening[key] != fen:
             yield f"{key} ended the month before with {fen} fen and begins with {opening[key]}"
     hashes = {e["sequence"]: e["hash"] for e in before.entries}
@@ -345,7 +349,7 @@ def check_shares(pack: Pack) -> Iterator[str]:
     if keys != sorted(set(keys)):
         yield "the shares are not each once and in order"
     last = (pack.end - timedelta(days=1)).isoformat()
-    held = sums((key[0], fen) for key, fen in pack.closing().items())
+    held = sums((key[0], fen) for key, fen in pack.closing.items()) if pack.shares else {}
     roles = {account["code"]: account["role"] for account in pack.accounts}
     for account_id in sorted({row["account_id"] for row in pack.shares}):
         rows = [row for row in pack.shares if row["account_id"] == account_id]
@@ -439,24 +443,39 @@ def _opening_lines(pack: Pack, names: dict[str, str]) -> list[list[Row]]:
 
 
 BEANCOUNT_HEAD = re.compile(r"(\d{4}-\d\d-\d\d) (?:(open|balance) (\S+)(?: +(\S+))?.*|\* .*)")
-BEANCOUNT_META = re.compile(r'  ([a-z]+): "?((?:[^"\\]|\\.)*)"?')
+BEANCOUNT_OPTION = re.compile(r'option "(\w+)" "(.*)"')
+BEANCOUNT_META = re.compile(r'  ([a-z]+): "?([^"\\]*(?:\\.[^"\\]*)*)"?')
 AMOUNT = re.compile(r" {2,4}(\S.*?) {2,}(-?[\d.]+) CNY(?: = (-?[\d.]+) CNY)?")
+HLEDGER_ACCOUNT = re.compile(r"account (.+?)  ; type:.")
+HLEDGER_HEAD = re.compile(r"(\d{4}-\d\d-\d\d) \* (?:\((\d+)\) )?(\S+) \| .*")
+
+
+# The same lines come again and again.
+@lru_cache(1 << 16)
+def _amount(line: str) -> tuple[str, int, int | None] | None:
+    """Account, amount and what is asserted to be there after it; None for another line."""
+    found = AMOUNT.fullmatch(line)
+    if found is None:
+        return None
+    return found[1], fen_from(found[2]), None if found[3] is None else fen_from(found[3])
 
 
 def _read_beancount(pack: Pack) -> Iterator[Row]:
-    for block in _blocks(pack, "book.beancount", lambda line: not line.startswith(" ")):
+    for block in _blocks(pack, "book.beancount"):
         head, meta, lines = BEANCOUNT_HEAD.fullmatch(block[0]), [], []
-        if option := re.fullmatch(r'option "(\w+)" "(.*)"', block[0]):
+        if head is None:
+            option = BEANCOUNT_OPTION.fullmatch(block[0])
+            if option is None:
+                raise DamagedError(f"book.beancount: {block[0]!r} is not understood")
             if option[1] not in ("title", "operating_currency"):
                 yield ("option", option[1], option[2])
             continue
-        if head is None:
-            raise DamagedError(f"book.beancount: {block[0]!r} is not understood")
         for line in block[1:]:
-            if found := AMOUNT.fullmatch(line):
-                lines.append((found[1], fen_from(found[2])))
-            elif found := BEANCOUNT_META.fullmatch(line):
-                meta.append((found[1], re.sub(r"\\(.)", r"\1", found[2])))
+            if found := BEANCOUNT_META.fullmatch(line):
+                text = found[2]
+                meta.append((found[1], re.sub(r"\\(.)", r"\1", text) if "\\" in text else text))
+            elif amount := _amount(line):
+                lines.append(amount[:2])
             else:
                 raise DamagedError(f"book.beancount: {line!r} is not understood")
         if head[2] == "open":
@@ -484,26 +503,26 @@ def check_hledger(pack: Pack) -> Iterator[str]:
 
 
 def _read_hledger(pack: Pack) -> Iterator[Row]:
-    for block in _blocks(pack, "book.journal", lambda line: not line.startswith(" ")):
-        if block[0].startswith((";", "commodity ")):
-            continue
-        if found := re.fullmatch(r"account (.+?)  ; type:.", block[0]):
-            yield ("account", found[1])
-            continue
-        head = re.fullmatch(r"(\d{4}-\d\d-\d\d) \* (?:\((\d+)\) )?(\S+) \| .*", block[0])
+    for block in _blocks(pack, "book.journal"):
+        head = HLEDGER_HEAD.fullmatch(block[0])
         if head is None:
-            raise DamagedError(f"book.journal: {block[0]!r} is not understood")
-        comments = [
-            tuple(line.removeprefix("    ; ").split(":", 1)) for line in block[1:] if line.startswith("    ;")
-        ]
-        lines = [AMOUNT.fullmatch(line) for line in block[1:] if not line.startswith("    ;")]
-        if any(line is None for line in lines):
-            raise DamagedError(f"book.journal: a posting of {block[0]!r} is not understood")
-        amounts = [(line[1], fen_from(line[2])) for line in lines if line]
-        if head[3] == "statement" and lines[0] and lines[0][3]:
-            yield ("balance", head[1], amounts[0][0], fen_from(lines[0][3]))
+            if found := HLEDGER_ACCOUNT.fullmatch(block[0]):
+                yield ("account", found[1])
+            elif not block[0].startswith((";", "commodity ")):
+                raise DamagedError(f"book.journal: {block[0]!r} is not understood")
+            continue
+        comments, lines = [], []
+        for line in block[1:]:
+            if line.startswith("    ;"):
+                comments.append(tuple(line.removeprefix("    ; ").split(":", 1)))
+            elif amount := _amount(line):
+                lines.append(amount)
+            else:
+                raise DamagedError(f"book.journal: a posting of {block[0]!r} is not understood")
+        if head[3] == "statement" and lines[0][2] is not None:
+            yield ("balance", head[1], lines[0][0], lines[0][2])
         else:
-            yield ("entry", head[1], head[2], comments, amounts)
+            yield ("entry", head[1], head[2], comments, [line[:2] for line in lines])
 
 
 def _facts(entry: dict[str, Any], written: Callable[[str], str]) -> list[Row]:
@@ -522,14 +541,16 @@ def _plain(text: str) -> str:
     return " ".join(text.replace(";", "；").replace("|", "｜").split())
 
 
-def _blocks(pack: Pack, name: str, begins: Callable[[str], bool]) -> Iterator[list[str]]:
+def _blocks(pack: Pack, name: str) -> Iterator[list[str]]:
+    """Each line with those below it that begin with a blank; empty ones do not count."""
     block: list[str] = []
     for line in pack.files[name].decode().split("\n"):
-        if line.strip() and begins(line) and block:
+        if not line or line.isspace():
+            continue
+        if block and line[0] != " ":
             yield block
             block = []
-        if line.strip():
-            block.append(line)
+        block.append(line)
     if block:
         yield block
 
@@ -741,7 +762,7 @@ def _collection(pack: Pack) -> Iterator[Row]:
 def check_items(pack: Pack) -> Iterator[str]:
     """What each household owes by charges is what the entries say it owes; months add up."""
     owed = _codes(pack, OWED_ROLES)
-    books = sums((key[1], fen) for key, fen in pack.closing().items() if key[0] in owed and key[1])
+    books = sums((key[1], fen) for key, fen in pack.closing.items() if key[0] in owed and key[1])
     items = sums((item["household"], item["left_fen"]) for item in pack.items)
     for household in sorted(set(books) | set(items)):
         if books.get(household, 0) != items.get(household, 0):
@@ -760,8 +781,17 @@ def check_items(pack: Pack) -> Iterator[str]:
 SHEET = re.compile(r'<sheet name="([^"]+)" sheetId="(\d+)"')
 ROW = '<row r="'
 CELL = re.compile(r'<c r="([A-Z]+)\d+"[^>]*>(?:<is><t[^>]*>([^<]*)</t></is>|<v>([^<]*)</v>)?')
+# How the cells of nearly all sheets are written, by kind.
+USUAL = {
+    "t": "<is><t[^>]*>([^<]+)</t></is>",
+    "f": "<v>(-?[0-9]+[.][0-9]{2})</v>",
+    "w": "<v>([0-9]+)</v>",
+    "s": "<v>([0-9.]+)</v>",
+    "d": "<v>([0-9]+)</v>",
+}
 # Above the rows stand a line for people and the header.
 HEAD_ROWS = 2
+ROW_BELOW = '<row r="(?:[3-9]|[1-9][0-9]+)"'
 
 
 def read_sheet(content: bytes, name: str, sheet: str, kinds: str) -> list[Row]:
@@ -773,11 +803,62 @@ def read_sheet(content: bytes, name: str, sheet: str, kinds: str) -> list[Row]:
         if not parts:
             raise DamagedError(f"{name} has no sheet {sheet}")
         for part in parts:
-            text = package.read(f"xl/worksheets/sheet{part}.xml").decode()
-            for row in text.split(ROW)[1:]:
+            body = package.read(f"xl/worksheets/sheet{part}.xml")
+            usual = _usual_rows(body, kinds)
+            if usual is not None:
+                rows += usual
+                continue
+            for row in body.decode().split(ROW)[1:]:
                 if int(row[: row.index('"')]) > HEAD_ROWS:
                     rows.append(_cells(row, kinds, name))
     return rows
+
+
+def _usual_rows(body: bytes, kinds: str) -> Iterator[Row] | None:
+    """The rows of a sheet, when each cell is written as usual or left out; None when one is not.
+
+    It reads a large sheet in a fifth of the time: all rows in one search, their cells column by column.
+    """
+    cells = "".join(
+        f'(?:<c r="{chr(ord("A") + place)}[0-9]+"[^>]*>{USUAL[kind]}</c>)?'
+        for place, kind in enumerate(kinds)
+    )
+    below = re.search(ROW_BELOW.encode(), body)
+    start = len(body) if below is None else below.start()
+    # The last group is always empty: with a single one, what is found would not be tuples.
+    found = re.compile(f"{ROW_BELOW}[^>]*>{cells}</row>()".encode()).findall(body, start)
+    columns = list(zip(*found, strict=True))[:-1]
+    # What the search has passed over holds no row and no cell.
+    seen = sum(len(column) - column.count(b"") for column in columns)
+    if len(found) != body.count(b"<row ", start) or seen != body.count(b"<c ", start):
+        return None
+    if not found:
+        return iter(())
+    readers = map(_reader, kinds)
+    return zip(*(map(reader, column) for reader, column in zip(readers, columns, strict=True)), strict=True)
+
+
+def _reader(kind: str) -> Callable[[bytes], Any]:
+    if kind == "f":
+        return lambda text: int(text.replace(b".", b"")) if text else None
+    if kind == "w":
+        return lambda text: int(text) if text else None
+    # The same words, days and shares come again and again.
+    return _Known(kind).__getitem__
+
+
+class _Known(dict[bytes, Any]):
+    """The cells of a column, by how they are written."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__({b"": None})
+        self.kind = kind
+
+    def __missing__(self, cell: bytes) -> Any:
+        text = cell.decode()
+        value = _cell(self.kind, *((text, "") if self.kind == "t" else ("", text)))
+        self[cell] = value
+        return value
 
 
 def _cells(text: str, kinds: str, name: str) -> Row:
@@ -790,7 +871,6 @@ def _cells(text: str, kinds: str, name: str) -> Row:
     return tuple(cells)
 
 
-@lru_cache(1 << 16)
 def _cell(kind: str, words: str, number: str) -> Any:
     if not number:
         # How a workbook writes a character that XML does not let through.
@@ -965,4 +1045,6 @@ def _tell(pack: Pack) -> None:
 
 
 if __name__ == "__main__":
+    # Hundreds of thousands of entries that stay until the end are not looked through for what could go.
+    gc.disable()
     sys.exit(main())

@@ -13,7 +13,7 @@ from defusedxml import ElementTree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.closing.verify_pack import read_sheet
+from backend.closing.verify_pack import DamagedError, read_sheet
 from backend.documents import workbook
 from backend.documents.columns import CellError, Column, Kind, Sheet, exact_yuan, written
 from backend.documents.csv_file import csv_lines
@@ -101,6 +101,46 @@ def test_a_text_comes_back_as_it_was(text: str) -> None:
     with zipfile.ZipFile(io.BytesIO(content)) as package:
         ElementTree.fromstring(package.read("xl/worksheets/sheet1.xml"))
     assert read_sheet(content, "a.xlsx", "应收", "t") == [(text,)]
+
+
+KINDS = "tfwsd"
+# What a forger, or a spreadsheet that saved it again, may have made of a row.
+OTHERWISE = {
+    "an amount": ("<v>9.95</v>", "<v>9.9</v>", ("=1+1", 990, 2, 985, date(2026, 11, 3))),
+    "a longer amount": ("<v>9.95</v>", "<v>9.950</v>", None),
+    "a formula": ("<v>9.95</v>", "<f>1+1</f><v>9.95</v>", ("=1+1", "", 2, 985, date(2026, 11, 3))),
+    "a blank": ("<is><t>=1+1</t></is>", "", ("", 995, 2, 985, date(2026, 11, 3))),
+    "nothing": ("<is><t>=1+1</t></is>", "<is><t></t></is>", ("", 995, 2, 985, date(2026, 11, 3))),
+    "a cell between rows": (
+        '<row r="4">',
+        '<c r="A3"><is><t>x</t></is></c><row r="4">',
+        ("x", 995, 2, 985, date(2026, 11, 3)),
+    ),
+    "a column more": ("</c></row>", '</c><c r="F3"><v>1</v></c></row>', None),
+}
+
+
+@pytest.mark.parametrize("change", OTHERWISE)
+def test_the_verifier_reads_the_rows_and_what_was_made_of_them(change: str) -> None:
+    rows = [row[: len(KINDS)] for row in ROWS]
+    content = workbook_bytes([Sheet("应收", COLUMNS[: len(KINDS)], rows, ("示例账簿 2026-11",))])
+    total = ("合计 Total", 990, 3, None, None)
+    assert read_sheet(content, "a.xlsx", "应收", KINDS) == [*rows, total]
+    written_so, otherwise, first = OTHERWISE[change]
+    spoiled = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as given, zipfile.ZipFile(spoiled, "w") as package:
+        for name in given.namelist():
+            page = given.read(name).decode()
+            if name.endswith("sheet1.xml"):
+                start = page.index('<row r="3"')
+                assert written_so in page[start:]
+                page = page[:start] + page[start:].replace(written_so, otherwise, 1)
+            package.writestr(name, page)
+    if first is None:
+        with pytest.raises(DamagedError):
+            read_sheet(spoiled.getvalue(), "a.xlsx", "应收", KINDS)
+    else:
+        assert read_sheet(spoiled.getvalue(), "a.xlsx", "应收", KINDS) == [first, *rows[1:], total]
 
 
 def test_a_text_that_a_cell_cannot_hold_is_refused() -> None:
