@@ -135,8 +135,8 @@ def read_entries(connection: Connection, book_id: str, from_sequence: int, head_
     """The sealed entries of a book in [from_sequence, head_sequence], in their order."""
     places = {"book": book_id, "first": from_sequence, "last": head_sequence}
     postings: dict[int, list[Posting]] = defaultdict(list)
-    for entry_id, *line in connection.execute(text(_POSTINGS), places):
-        postings[entry_id].append(Posting(*line))
+    for row in connection.execute(text(_POSTINGS), places):
+        postings[row[0]].append(Posting._make(row[1:]))
     return [_entry(row, tuple(postings[row.entry_id])) for row in connection.execute(text(_ENTRIES), places)]
 
 

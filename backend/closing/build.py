@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from backend.closing.pack_sheets import (
 from backend.closing.records import BookMonth, Month
 from backend.closing.report_specs import COLLECTION, OPEN_ITEMS
 from backend.closing.reports import Query, stream_rows
+from backend.documents.columns import Sheet
 
 WORKBOOKS = "excel"  # the verifier's check of them
 
@@ -34,43 +38,66 @@ def build_pack(
     previous: tuple[int, str] | None,
     closed_at: datetime,
     signers: pack_documents.CloseFacts,
-) -> str:
-    """Write the pack into an empty folder.
+) -> tuple[str, list[str]]:
+    """Write the pack into an empty folder and check it.
 
     Args:
         head_sequence: where the chain stood when the month was locked.
         previous: sequence and hash of the head of the month before, where that was closed.
     Returns:
-        The SHA-256 of its manifest, in hexadecimal.
+        The SHA-256 of its manifest, in hexadecimal, and what is wrong with it.
     """
-    content = read_content(connection, book_id, month, head_sequence, previous, closed_at)
-    pack.write_texts(folder, content)
-    query, heading = Query((book_id,), month.from_on, month.to_on), heading_of(content.book)
-    pack.write_workbooks(
-        folder,
-        {name: report_sheets(connection, specs, query, heading) for name, specs in REPORT_FILES.items()},
-    )
-    sheets = reconciliation_sheets(
-        content.book.assertions, content.days, content.cases, content.shares, heading
-    )
-    pack.write_workbooks(folder, {RECONCILIATION: sheets})
-    for name, document in pack_documents.documents(connection, query, content, signers).items():
-        (folder / name).write_bytes(document)
-    return pack.write_manifest(folder, content)
+    with Helpers() as helpers, _nothing_collected():
+        content = read_content(connection, book_id, month, head_sequence, previous, closed_at)
+        pack.write_beancount(folder, content)
+        bean_check = ask_bean_check(helpers, folder)
+        pack.write_texts(folder, content)
+        query, heading = Query((book_id,), month.from_on, month.to_on), heading_of(content.book)
+        workbooks: dict[str, Iterable[Sheet]] = {
+            name: report_sheets(connection, specs, query, heading) for name, specs in REPORT_FILES.items()
+        }
+        workbooks[RECONCILIATION] = reconciliation_sheets(
+            content.book.assertions, content.days, content.cases, content.shares, heading
+        )
+        written = pack.write_workbooks(helpers, folder, workbooks)
+        for name, document in pack_documents.documents(connection, query, content, signers).items():
+            (folder / name).write_bytes(document)
+        for workbook in written:
+            workbook.result()
+        manifest = pack.write_manifest(folder, content)
+        return manifest, wrong_with(helpers, folder, len(content.entries), bean_check)
 
 
-def wrong_with(folder: Path, entries: int) -> list[str]:
-    """What the pack's own verifier finds, and bean-check where it is installed, side by side.
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Hundreds of thousands of entries that stay until the end are not looked through for what could go."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def ask_bean_check(helpers: Helpers, folder: Path) -> list[Future[list[str]]]:
+    """What bean-check finds in the pack's book, where it is installed; it reads while others write."""
+    if not programs.is_installed(programs.BEAN_CHECK):
+        return []
+    return [helpers.wait(_bean_check, folder / pack.BEANCOUNT)]
+
+
+def wrong_with(
+    helpers: Helpers, folder: Path, entries: int, others: Sequence[Future[list[str]]]
+) -> list[str]:
+    """What the pack's own verifier finds, side by side in two halves, and what others found.
 
     The workbooks take as long as all the verifier's other checks, so they are a half.
     """
     names = [name for name, _ in verify_pack.CHECKS]
     halves = [[name for name in names if name != WORKBOOKS], [WORKBOOKS]]
-    with Helpers() as helpers:
-        found = [helpers.start(entries, verify_pack.verify, folder, None, None, half) for half in halves]
-        if programs.is_installed(programs.BEAN_CHECK):
-            found.append(helpers.start(entries, _bean_check, folder / pack.BEANCOUNT))
-    return list(dict.fromkeys(said for one in found for said in one.result()))
+    found = [helpers.start(entries, verify_pack.verify, folder, None, None, half) for half in halves]
+    return list(dict.fromkeys(said for one in [*found, *others] for said in one.result()))
 
 
 def _bean_check(path: Path) -> list[str]:

@@ -6,7 +6,7 @@ import gc
 import multiprocessing
 import os
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ class Helpers:
 
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
+        self._waiting = ThreadPoolExecutor()
 
     def __enter__(self) -> Helpers:
         return self
@@ -28,6 +29,7 @@ class Helpers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._waiting.shutdown()
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=error is not None)
 
@@ -43,3 +45,7 @@ class Helpers:
             # What a helper makes is done with at once or stays: nothing in it is worth looking for.
             self._pool = ProcessPoolExecutor(os.cpu_count(), spawn, initializer=gc.disable)
         return self._pool.submit(work, *arguments)
+
+    def wait(self, work: Callable[..., Made], *arguments: Any) -> Future[Made]:
+        """Do something that only waits for another program, beside everything else."""
+        return self._waiting.submit(work, *arguments)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import date
+from functools import lru_cache
 
 from backend.closing.records import Account, Assertion, BookMonth, Entry, yuan
 
@@ -68,6 +69,8 @@ def _head(day: date, words: str) -> str:
     return f"{day} * {words}\n"
 
 
+# The same amounts come again and again.
+@lru_cache(1 << 14)
 def _posting(name: str, fen: int) -> str:
     return f"    {name}  {yuan(fen)} {CURRENCY}\n"
 

@@ -7,6 +7,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import astuple, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from backend.documents.workbook import write_workbook
 BEANCOUNT, JOURNAL, VERIFIER = "book.beancount", "book.journal", "verify_pack.py"
 # The usual 6 takes more than twice as long for a tenth less.
 COMPRESSION = 3
+JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 README = """这是一个月的结账包。核对：python3 verify_pack.py . --head 结账单上的链头
 This is the close pack of a month. To check it: python3 verify_pack.py . --head HEAD-OF-THE-CLOSE-SHEET
 It needs Python 3.11 or later and nothing else. bean-check book.beancount and
@@ -92,10 +94,15 @@ class PackContent:
     closed_at: datetime
 
 
-def write_texts(folder: Path, content: PackContent) -> None:
-    """The canonical files, both journals and the verifier."""
-    month_entries = list(in_days(content.entries, content.book.month))
+def write_beancount(folder: Path, content: PackContent) -> None:
+    """The month for beancount, by itself: its own program reads it while the rest is written."""
+    month_entries = in_days(content.entries, content.book.month)
     _write(folder / BEANCOUNT, beancount_lines(content.book, month_entries))
+
+
+def write_texts(folder: Path, content: PackContent) -> None:
+    """The canonical files, the journal for hledger and the verifier."""
+    month_entries = in_days(content.entries, content.book.month)
     _write(folder / JOURNAL, hledger_lines(content.book, month_entries))
     _write(folder / "entries.jsonl", (_json(entry_record(entry)) for entry in content.entries))
     _write_records(folder, content)
@@ -103,15 +110,15 @@ def write_texts(folder: Path, content: PackContent) -> None:
     shutil.copyfile(verify_pack.__file__, folder / VERIFIER)
 
 
-def write_workbooks(folder: Path, workbooks: Mapping[str, Iterable[Sheet]]) -> None:
+def write_workbooks(
+    helpers: Helpers, folder: Path, workbooks: Mapping[str, Iterable[Sheet]]
+) -> list[Future[None]]:
     """The tables for people; the long ones side by side, while the next is read."""
-    with Helpers() as helpers:
-        written = []
-        for name, sheets in workbooks.items():
-            tables, rows = _read(sheets)
-            written.append(helpers.start(rows, write_workbook, folder / name, tables))
-        for one in written:
-            one.result()
+    written = []
+    for name, sheets in workbooks.items():
+        tables, rows = _read(sheets)
+        written.append(helpers.start(rows, write_workbook, folder / name, tables))
+    return written
 
 
 def _read(sheets: Iterable[Sheet]) -> tuple[list[Sheet], int]:
@@ -177,10 +184,7 @@ def entry_record(entry: Entry) -> dict[str, object]:
         "reverses_kind": entry.reverses_kind,
         "reason": entry.reason,
         "external_id": entry.external_id,
-        "postings": [
-            (p.account_code, p.debit_fen, p.credit_fen, p.estate_id, p.unit_id, p.household_id, p.channel)
-            for p in entry.postings
-        ],
+        "postings": entry.postings,
     }
 
 
@@ -212,7 +216,7 @@ def _plain(row: tuple[object, ...]) -> tuple[object, ...]:
 
 
 def _json(record: Mapping[str, object]) -> str:
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
+    return JSON.encode(record) + "\n"
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:

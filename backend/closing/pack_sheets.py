@@ -19,7 +19,7 @@ from backend.closing.report_specs import (
     SHOULD_ACTUAL_OWED,
     TRIAL_BALANCE,
 )
-from backend.closing.reports import Query, ReportSpec, sheet_of, stream_rows
+from backend.closing.reports import Query, ReportSpec, sheet_of
 from backend.documents.columns import Cell, Column, Kind, Sheet
 
 REPORT_FILES: Mapping[str, tuple[ReportSpec, ...]] = {
@@ -83,7 +83,7 @@ def report_sheets(
 ) -> Iterable[Sheet]:
     """Each report as a sheet, read while it is written."""
     for spec in specs:
-        yield sheet_of(spec, stream_rows(connection, spec, query), (heading,))
+        yield sheet_of(connection, spec, query, (heading,))
 
 
 def reconciliation_sheets(

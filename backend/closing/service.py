@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, Row, func, insert, select, text
 
 from backend.closing import pack
 from backend.closing.book_reading import read_accounts
-from backend.closing.build import build_pack, wrong_with
+from backend.closing.build import build_pack
 from backend.closing.checklist import Point, checklist, missing
 from backend.closing.errors import (
     BookUnknownError,
@@ -307,8 +307,9 @@ def _file(
     path = out / pack_name(book_id, month, revision)
     work = stack.enter_context(_workplace(path))
     (work / "pack").mkdir()
-    manifest = build_pack(connection, work / "pack", book_id, month, lock.head_seq, previous, now, facts)
-    wrong = wrong_with(work / "pack", lock.head_seq - (previous[0] if previous else 0))
+    manifest, wrong = build_pack(
+        connection, work / "pack", book_id, month, lock.head_seq, previous, now, facts
+    )
     if wrong:
         raise PackWrongError(book_id, month, wrong)
     if known is not None and known.manifest_sha256.hex() != manifest:

@@ -124,15 +124,15 @@ class Totals:
     def __init__(self, columns: Sequence[Column]) -> None:
         self._columns = columns
         self._sums = [0] * len(columns)
-        self.wanted = any(column.total for column in columns)
+        self._added = [place for place, column in enumerate(columns) if column.total]
+        self.wanted = bool(self._added)
 
     def add(self, row: Sequence[Cell]) -> None:
         """Count one row."""
-        if self.wanted:
-            for place, column in enumerate(self._columns):
-                value = row[place]
-                if column.total and isinstance(value, int):
-                    self._sums[place] += value
+        for place in self._added:
+            value = row[place]
+            if isinstance(value, int):
+                self._sums[place] += value
 
     def row(self) -> tuple[Cell, ...]:
         """The last row."""

@@ -28,6 +28,7 @@ import xlsxwriter
 from xlsxwriter.utility import xl_col_to_name
 
 from backend.documents.columns import (
+    DIGITS_MAX,
     MADE_AT,
     Cell,
     CellError,
@@ -44,6 +45,7 @@ from backend.documents.columns import (
 ROWS_MAX = 1_048_576
 NAME_MAX = 31
 TEXT_MAX = 32_767
+FEN_SHORT = 10**DIGITS_MAX
 SERIAL_ZERO = date(1899, 12, 30)
 WIDTHS = {Kind.TEXT: 18, Kind.YUAN: 15, Kind.WHOLE: 10, Kind.SHARE: 9, Kind.DATE: 12, Kind.MOMENT: 20}
 FORMATS = {Kind.YUAN: "#,##0.00", Kind.WHOLE: "0", Kind.SHARE: "0.0%", Kind.DATE: "yyyy-mm-dd"}
@@ -234,7 +236,7 @@ def _encoders(columns: Sequence[Column], styles: Sequence[str]) -> list[tuple[st
 
 
 def _encoder(column: Column, style: str) -> Encoder:
-    # The same texts come again and again: names of accounts, a month's summary.
+    # The same texts and days come again and again: names of accounts, a month's summary.
     @lru_cache(4_096)
     def text(value: str) -> str:
         if len(value) > TEXT_MAX:
@@ -246,13 +248,17 @@ def _encoder(column: Column, style: str) -> Encoder:
     def number(value: object) -> str:
         return f"{style}><v>{value}</v></c>"
 
+    @lru_cache(4_096)
+    def day(value: date) -> str:
+        return number((value - SERIAL_ZERO).days)
+
     ways: dict[Kind, Callable[[Any], str]] = {
         Kind.TEXT: text,
         Kind.MOMENT: lambda moment: text(written(column, moment)),
         Kind.YUAN: lambda fen: number(exact_yuan(fen)),
         Kind.WHOLE: number,
         Kind.SHARE: lambda permille: number(Decimal(permille).scaleb(-3)),
-        Kind.DATE: lambda day: number((day - SERIAL_ZERO).days),
+        Kind.DATE: day,
     }
     way = ways[column.kind]
 
@@ -260,7 +266,16 @@ def _encoder(column: Column, style: str) -> Encoder:
         check(column, value)
         return way(value)
 
-    return encode
+    def encode_text(value: Cell) -> str:
+        return text(value) if type(value) is str else encode(value)
+
+    def encode_yuan(value: Cell) -> str:
+        # Most amounts: as `exact_yuan` writes them, in a quarter of the time.
+        if type(value) is int and 0 <= value < FEN_SHORT:
+            return f"{style}><v>{value // 100}.{value % 100:02d}</v></c>"
+        return encode(value)
+
+    return {Kind.TEXT: encode_text, Kind.YUAN: encode_yuan}.get(column.kind, encode)
 
 
 def _sign(found: re.Match[str]) -> str:

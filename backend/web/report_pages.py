@@ -14,7 +14,7 @@ from werkzeug.exceptions import NotFound
 
 from backend.api.errors import status_of
 from backend.closing.report_specs import REPORTS
-from backend.closing.reports import ReportSpec, read_page, sheet_of, stream_rows
+from backend.closing.reports import ReportSpec, read_page, sheet_of
 from backend.documents.columns import Sheet
 from backend.documents.csv_file import csv_lines
 from backend.documents.workbook import write_workbook
@@ -116,7 +116,7 @@ def _csv(spec: ReportSpec, asked: Asked) -> Iterator[str]:
 
 def _sheet(connection: Connection, spec: ReportSpec, asked: Asked) -> Sheet:
     """The whole report under its name and its days."""
-    return sheet_of(spec, stream_rows(connection, spec, asked.query), (spec.title_zh, asked.when_zh))
+    return sheet_of(connection, spec, asked.query, (spec.title_zh, asked.when_zh))
 
 
 def _for_download(name: str) -> tuple[ReportSpec, Asked]:

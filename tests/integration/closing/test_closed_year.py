@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from backend.closing import verify_pack
-from backend.closing.build import wrong_with
+from backend.closing.build import ask_bean_check, wrong_with
+from backend.closing.helpers import Helpers
 from backend.closing.programs import bean_check, find_program, hledger_check
 from backend.closing.records import Month
 from backend.closing.service import close_month
@@ -126,17 +127,23 @@ def test_a_close_that_is_repeated_gives_the_same_pack(closed_year: ClosedYear, t
     assert again.path.read_bytes() == closed.path.read_bytes()
 
 
+def checked(folder: Path) -> list[str]:
+    """What a close finds wrong with it."""
+    with Helpers() as helpers:
+        return wrong_with(helpers, folder, 0, ask_bean_check(helpers, folder))
+
+
 def test_a_pack_checked_in_two_halves_shows_what_is_wrong_in_each(unpacked: Path) -> None:
     (unpacked / "cash-book.xlsx").write_bytes((unpacked / "remittances.xlsx").read_bytes())
     (unpacked / "book.journal").write_text("")
     wrong = verify_pack.verify(unpacked)
     assert {said.split(":")[0] for said in wrong} == {"manifest", "hledger", "excel"}
-    assert wrong_with(unpacked, 0) == wrong
+    assert checked(unpacked) == wrong
 
 
 def test_a_close_asks_bean_check_as_well(unpacked: Path) -> None:
-    assert wrong_with(unpacked, 0) == []
+    assert checked(unpacked) == []
     with (unpacked / "book.beancount").open("a", encoding="utf-8") as file:
         file.write("2026-03-31 balance Assets:Nowhere 1.00 CNY\n")
-    said = [line for line in wrong_with(unpacked, 0) if line.startswith("bean-check:")]
+    said = [line for line in checked(unpacked) if line.startswith("bean-check:")]
     assert any("Assets:Nowhere" in line for line in said)

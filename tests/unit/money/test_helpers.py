@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,15 @@ def test_short_work_is_done_here_and_long_work_in_another_process() -> None:
         elsewhere = helpers.start(ROWS_WORTH_A_HELPER, os.getpid)
     assert here.result() == os.getpid()
     assert elsewhere.result() != os.getpid()
+
+
+def test_what_only_waits_is_waited_for_beside_everything_else_and_done_at_the_end() -> None:
+    gate = threading.Event()
+    with Helpers() as helpers:
+        waiting = helpers.wait(gate.wait, 30)
+        assert not waiting.done()
+        helpers.start(1, gate.set)
+    assert waiting.result(0)
 
 
 @pytest.mark.filterwarnings("error")
