@@ -17,7 +17,8 @@ from backend.payments.providers import Providers
 from backend.payments.tables import provider_notice
 
 ASK_EVERY = timedelta(hours=1)
-# Providers try to deliver for three days; whoever was away for longer asks for all that is kept.
+# Providers try to deliver for three days: what is older than that before their last answer came, or was asked
+# for. Whoever knows of no answer asks for all that is kept.
 LOOK_BACK, LOOK_BACK_AT_START = timedelta(days=4), timedelta(days=30)
 AT_ONCE = 500
 
@@ -78,9 +79,10 @@ class MissedNotices:
         return asked_at is None or now - asked_at >= ASK_EVERY
 
     def _ask(self, provider: Provider, now: datetime) -> int:
-        back = LOOK_BACK if provider.name in self._asked_at else LOOK_BACK_AT_START
+        asked_at = self._asked_at.get(provider.name)
+        since = now - LOOK_BACK_AT_START if asked_at is None else asked_at - LOOK_BACK
         try:
-            missing = ask_missed(self._engine, provider, now - back, now)
+            missing = ask_missed(self._engine, provider, since, now)
         except (ProviderUnavailableError, ProviderRefusedError) as error:
             log.warning("missed_notices_not_asked", provider=provider.name, reason=error.reason)
             return 0

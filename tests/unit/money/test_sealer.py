@@ -1,0 +1,66 @@
+"""When a sealer looks: in sets while entries arrive, and at once when they stop."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, cast
+
+import psycopg
+
+from backend.ledger.sealing import LAST_NUMBER, Sealer
+
+
+class Books:
+    """A database of which only the last entry's number is known, as it grows from one look to the next."""
+
+    def __init__(self, numbers: list[int]) -> None:
+        self._numbers, self._sealed = list(numbers), 0
+        self.asked: list[int | str] = []
+        self.is_over = threading.Event()
+
+    def __enter__(self) -> Books:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def execute(self, sql: str, _: object = None) -> Books:
+        if sql == LAST_NUMBER:
+            self._row = self._numbers.pop(0) if len(self._numbers) > 1 else self._numbers[0]
+            self._last = self._row
+            self.asked.append(self._row)
+            if self._row == self._sealed:
+                # It has seen that nothing came after what it sealed.
+                self.is_over.set()
+        else:
+            self._row, self._sealed = self._last - self._sealed, self._last
+            self.asked.append("sealed")
+        return self
+
+    def fetchone(self) -> tuple[int]:
+        return (self._row,)
+
+
+def asked_of(books: Books, look_every_s: float) -> list[int | str]:
+    """What a sealer asks until it has nothing to do."""
+    sealer = Sealer(lambda: cast("psycopg.Connection[Any]", books), look_every_s=look_every_s)
+    thread = threading.Thread(target=sealer.run)
+    thread.start()
+    try:
+        assert books.is_over.wait(20)
+    finally:
+        sealer.stop()
+        thread.join()
+    return books.asked
+
+
+def test_a_rush_is_sealed_when_it_is_over() -> None:
+    books = Books([3, 5, 9, 12, 12])
+    assert asked_of(books, look_every_s=60) == [3, "sealed", 5, 9, 12, 12, "sealed", 12]
+
+
+def test_a_rush_that_goes_on_is_sealed_in_sets() -> None:
+    numbers = list(range(1, 40))
+    asked = asked_of(Books(numbers), look_every_s=0.2)
+    assert asked.count("sealed") > 2
+    assert asked[-2:] == ["sealed", 39]
