@@ -255,16 +255,15 @@ BEGIN
         USING ERRCODE = 'check_violation', CONSTRAINT = 'posting_is_complete', TABLE = 'posting';
 END $$;
 
--- As in 0015, but known by the outermost line of the stack, too: the words of an inner one can be imitated by a comment
--- in a statement.
+-- As in 0015, but known by the outermost line of the stack: the words of an inner one can be imitated by a comment in a
+-- statement.
 CREATE OR REPLACE FUNCTION seal_continues_the_chain() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     stack text;
 BEGIN
     GET DIAGNOSTICS stack = PG_CONTEXT;
-    IF stack ~ ('\nPL/pgSQL function public\.seal_entries\(bigint\[\]\) line \d+ at SQL statement'
-                '\nSQL statement "SELECT public\.seal_entries\((found\.)?ids\)"'
-                '\nPL/pgSQL function public\.(seal_pending\(integer\)|seal_book\(text\)) line \d+ at PERFORM$') THEN
+    IF stack LIKE E'%\nPL/pgSQL function public.seal_pending(integer) line __ at PERFORM'
+       OR stack LIKE E'%\nPL/pgSQL function public.seal_book(text) line __ at PERFORM' THEN
         RETURN NULL;
     END IF;
     IF EXISTS (
@@ -291,3 +290,10 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
+
+-- One plan for sets of any size, made once: planned for each set anew, with an estimate for each of its entries, sealing
+-- costs 3 ms a look and a twentieth more for each entry. Without nested loops the kept plan does not compare each row
+-- with each id either.
+ALTER FUNCTION seal_entries(bigint[]) SET plan_cache_mode = force_generic_plan;
+ALTER FUNCTION seal_entries(bigint[]) SET enable_nestloop = off;
+ALTER FUNCTION seal_pending(integer) SET plan_cache_mode = force_generic_plan;
