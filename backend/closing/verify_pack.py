@@ -792,6 +792,8 @@ USUAL = {
 # Above the rows stand a line for people and the header.
 HEAD_ROWS = 2
 ROW_BELOW = '<row r="(?:[3-9]|[1-9][0-9]+)"'
+# A row that does not say that it is one of these, in whatever other way it says so.
+NOT_HEAD = '<row (?!r="[12]")'
 
 
 def read_sheet(content: bytes, name: str, sheet: str, kinds: str) -> list[Row]:
@@ -823,7 +825,7 @@ def _usual_rows(body: bytes, kinds: str) -> Iterator[Row] | None:
         f'(?:<c r="{chr(ord("A") + place)}[0-9]+"[^>]*>{USUAL[kind]}</c>)?'
         for place, kind in enumerate(kinds)
     )
-    below = re.search(ROW_BELOW.encode(), body)
+    below = re.search(NOT_HEAD.encode(), body)
     start = len(body) if below is None else below.start()
     # The last group is always empty: with a single one, what is found would not be tuples.
     found = re.compile(f"{ROW_BELOW}[^>]*>{cells}</row>()".encode()).findall(body, start)

@@ -143,6 +143,17 @@ def test_the_verifier_reads_the_rows_and_what_was_made_of_them(change: str) -> N
         assert read_sheet(spoiled.getvalue(), "a.xlsx", "应收", KINDS) == [first, *rows[1:], total]
 
 
+def test_a_row_above_the_others_is_read_however_it_is_numbered() -> None:
+    content = workbook_bytes([Sheet("应收", COLUMNS[:1], [("h1",)], ("示例账簿 2026-11",))])
+    spoiled = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as given, zipfile.ZipFile(spoiled, "w") as package:
+        for name in given.namelist():
+            page = given.read(name).decode()
+            more = '<row r="077"><c r="A077"><is><t>more</t></is></c></row>'
+            package.writestr(name, page.replace('<row r="3"', f'{more}<row r="3"'))
+    assert read_sheet(spoiled.getvalue(), "a.xlsx", "应收", "t") == [("more",), ("h1",)]
+
+
 def test_a_text_that_a_cell_cannot_hold_is_refused() -> None:
     with pytest.raises(CellError):
         workbook_bytes([Sheet("文字", (Column("文字"),), [("长" * 32_768,)])])
