@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -217,8 +217,18 @@ def test_raw_sql_does_not_date_back_into_a_locked_month(
             assert caught.value.diag.constraint_name == constraint
 
 
-def test_a_lock_waits_for_who_is_posting_and_refuses_who_comes_later(
-    engine: Engine, lock: Callable[..., None], office: Office
+# One entry is posted by post_entry; what is more, the tables' guards look at, book by book.
+TOGETHER = {"one": [BOOK], "two of a book": [BOOK, BOOK], "two of two books": [OTHER, BOOK]}
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+def october_entries(books: Sequence[str]) -> list[NewEntry]:
+    return [entry(f"begun {number}", date(2026, 10, 31), book) for number, book in enumerate(books)]
+
+
+@pytest.mark.parametrize("books", TOGETHER.values(), ids=TOGETHER)
+def test_a_lock_waits_for_who_is_posting(
+    engine: Engine, lock: Callable[..., None], office: Office, books: Sequence[str]
 ) -> None:
     done = threading.Event()
 
@@ -228,16 +238,37 @@ def test_a_lock_waits_for_who_is_posting_and_refuses_who_comes_later(
 
     thread = threading.Thread(target=locking)
     with engine.connect() as writer, engine.connect() as watcher:
-        post(writer, [entry("begun", date(2026, 10, 31))])
+        post(writer, october_entries(books))
         thread.start()
-        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-        wait_until(lambda: watcher.exec_driver_sql(waiting).scalar_one() > 0, 10, "the lock does not wait")
+        wait_until(lambda: watcher.exec_driver_sql(WAITING).scalar_one() > 0, 10, "the lock does not wait")
         assert not done.is_set()
         writer.commit()
     thread.join()
     assert done.is_set()
     with engine.connect() as connection:
-        assert periods.changes(connection, BOOK)[0].head_seq == 1, "what was begun is in the locked month"
+        begun = periods.changes(connection, BOOK)[0].head_seq
+    assert begun == books.count(BOOK), "what was begun is in the locked month"
+
+
+@pytest.mark.parametrize("books", TOGETHER.values(), ids=TOGETHER)
+def test_who_posts_while_a_month_is_being_locked_waits_and_is_refused(
+    engine: Engine, clerk: Principal, office: Office, books: Sequence[str]
+) -> None:
+    refused: list[type[Exception]] = []
+
+    def posting() -> None:
+        with engine.connect() as writer, pytest.raises(PeriodLockedError) as caught:
+            post(writer, october_entries(books))
+        refused.append(caught.type)
+
+    thread = threading.Thread(target=posting)
+    with engine.connect() as closer, engine.connect() as watcher:
+        periods.lock_period(closer, BOOK, OCTOBER, clerk, NOW)
+        thread.start()
+        wait_until(lambda: watcher.exec_driver_sql(WAITING).scalar_one() > 0, 10, "the entry does not wait")
+        closer.commit()
+    thread.join()
+    assert refused == [PeriodLockedError]
 
 
 def test_a_mistake_of_a_locked_month_is_reversed_in_an_open_one(
