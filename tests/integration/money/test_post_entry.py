@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -11,6 +14,7 @@ from psycopg import errors
 from sqlalchemy import Engine
 
 from backend.db.engine import connect
+from backend.ledger.errors import EntryConflictError
 from backend.ledger.rules import NewEntry, credit, debit
 from backend.ledger.service import post
 from tests.integration.money.conftest import NOW
@@ -38,17 +42,17 @@ GOOD: dict[str, Any] = {
 }
 ARGUMENTS = ", ".join(f"{name} => %({name})s" for name in GOOD)
 UNBALANCED = (
-    "WITH e AS (INSERT INTO journal_entry (book_id, event_kind, event_key, effective_on, posted_at,"
+    "WITH e AS (INSERT INTO public.journal_entry (book_id, event_kind, event_key, effective_on, posted_at,"
     " line_count, total_fen, summary_zh, actor)"
     " VALUES ('city', 'test', '1', '2026-11-01', now(), 2, 100, '测试', 'test')"
-    " RETURNING entry_id) INSERT INTO posting (entry_id, line_no, account_code, debit_fen, credit_fen)"
+    " RETURNING entry_id) INSERT INTO public.posting (entry_id, line_no, account_code, debit_fen, credit_fen)"
     " SELECT e.entry_id, v.* FROM e, (VALUES (1, '1001', 100, 0), (2, '1002', 0, 99)) AS v"
 )
 TYPES = (
     "text,text,text,date,timestamp with time zone,text,uuid,text,bigint,text,text[],bigint[],text[],uuid[],"
     "uuid[],text[]"
 )
-FRAME = f"\nPL/pgSQL function public.post_entry({TYPES}) line 50 at SQL statement"
+FRAME = f'"\nPL/pgSQL function public.post_entry({TYPES}) line 50 at SQL statement'
 
 
 @pytest.fixture(params=["app", "owner"])
@@ -84,35 +88,35 @@ def test_an_entry_is_posted_once(url: str, rows: Callable[[], tuple[int, int]]) 
     assert rows() == (1, 2)
 
 
-@pytest.mark.parametrize(
-    ("changes", "constraint"),
-    [
-        ({"amounts_fen": "{100,-99}"}, "posting_is_balanced"),
-        ({"amounts_fen": "{100,-100}", "codes": "{1001}"}, "posting_is_balanced"),
-        ({"amounts_fen": "{}", "codes": "{}"}, "posting_is_balanced"),
-        ({"amounts_fen": "{0,0}"}, "posting_has_one_side"),
-        ({"amounts_fen": "{100,NULL}"}, "posting_has_one_side"),
-        ({"amounts_fen": "{100}"}, "posting_has_one_side"),
-        ({"amounts_fen": "{{100,-100}}"}, "posting_has_one_side"),
-        ({"amounts_fen": "[0:1]={100,-100}"}, "posting_has_one_side"),
-        ({"amounts_fen": None}, "posting_has_one_side"),
-        ({"codes": "{1001,9999}"}, "posting_account_is_known"),
-        ({"codes": "{1001,NULL}"}, "posting_account_is_known"),
-        ({"codes": "[5:6]={1001,1002}"}, "posting_account_is_known"),
-        ({"codes": "{{1001,1002}}"}, "posting_account_is_known"),
-        ({"in_book": "nowhere"}, "journal_entry_book_is_known"),
-        ({"in_book": None}, "journal_entry_book_is_known"),
-        ({"counts_for": "1899-12-31"}, "journal_entry_is_of_this_world"),
-        ({"counts_for": "infinity"}, "journal_entry_is_of_this_world"),
-        ({"written_at": "-infinity"}, "journal_entry_is_of_this_world"),
-        ({"why": "because"}, "journal_entry_reversal_has_reason"),
-        ({"reverses": 1}, "journal_entry_reversal_has_reason"),
-        ({"reverses": 1, "why": "because"}, "journal_entry_mirrors_original"),
-        ({"kind_of_event": "manual"}, "journal_entry_is_approved"),
-        ({"kind_of_event": "opening_balance"}, "journal_entry_is_approved"),
-        ({"kind_of_event": "cash_banked", "amounts_fen": "{-100,100}"}, "journal_entry_within_what_stands"),
-    ],
-)
+REFUSED: list[tuple[dict[str, object], str]] = [
+    ({"amounts_fen": "{100,-99}"}, "posting_is_balanced"),
+    ({"amounts_fen": "{100,-100}", "codes": "{1001}"}, "posting_is_balanced"),
+    ({"amounts_fen": "{}", "codes": "{}"}, "posting_is_balanced"),
+    ({"amounts_fen": "{0,0}"}, "posting_has_one_side"),
+    ({"amounts_fen": "{100,NULL}"}, "posting_has_one_side"),
+    ({"amounts_fen": "{100}"}, "posting_has_one_side"),
+    ({"amounts_fen": "{{100,-100}}"}, "posting_has_one_side"),
+    ({"amounts_fen": "[0:1]={100,-100}"}, "posting_has_one_side"),
+    ({"amounts_fen": None}, "posting_has_one_side"),
+    ({"codes": "{1001,9999}"}, "posting_account_is_known"),
+    ({"codes": "{1001,NULL}"}, "posting_account_is_known"),
+    ({"codes": "[5:6]={1001,1002}"}, "posting_account_is_known"),
+    ({"codes": "{{1001,1002}}"}, "posting_account_is_known"),
+    ({"in_book": "nowhere"}, "journal_entry_book_is_known"),
+    ({"in_book": None}, "journal_entry_book_is_known"),
+    ({"counts_for": "1899-12-31"}, "journal_entry_is_of_this_world"),
+    ({"counts_for": "infinity"}, "journal_entry_is_of_this_world"),
+    ({"written_at": "-infinity"}, "journal_entry_is_of_this_world"),
+    ({"why": "because"}, "journal_entry_reversal_has_reason"),
+    ({"reverses": 1}, "journal_entry_reversal_has_reason"),
+    ({"reverses": 1, "why": "because"}, "journal_entry_mirrors_original"),
+    ({"kind_of_event": "manual"}, "journal_entry_is_approved"),
+    ({"kind_of_event": "opening_balance"}, "journal_entry_is_approved"),
+    ({"kind_of_event": "cash_banked", "amounts_fen": "{-100,100}"}, "journal_entry_within_what_stands"),
+]
+
+
+@pytest.mark.parametrize(("changes", "constraint"), REFUSED)
 def test_what_the_guards_refuse_is_refused(
     url: str, rows: Callable[[], tuple[int, int]], changes: dict[str, object], constraint: str
 ) -> None:
@@ -131,6 +135,102 @@ def test_what_an_entry_must_say_is_not_left_out(
     assert rows() == (0, 0)
 
 
+GUARDED = [
+    "account",
+    "approval_decision",
+    "approval_proposal",
+    "approval_use",
+    "close_signature",
+    "journal_entry",
+    "period_change",
+    "posting",
+    "seal",
+]
+# Where the guards do not know its stack, and look at what it adds themselves.
+ELSEWHERE = {
+    "values are kept for errors": "SET log_parameter_max_length_on_error = -1",
+    "names are quoted": "SET quote_all_identifiers = on",
+}
+
+
+@pytest.mark.parametrize("elsewhere", ELSEWHERE)
+def test_it_posts_where_the_guards_do_not_know_it(
+    engine: Engine, url: str, rows: Callable[[], tuple[int, int]], elsewhere: str
+) -> None:
+    entry = NewEntry(
+        "city", "test", "1", NOW.date(), NOW, "测试", (debit("1001", 1), credit("1002", 1)), "test"
+    )
+    with engine.begin() as connection:
+        connection.exec_driver_sql(ELSEWHERE[elsewhere])
+        assert post(connection, [entry])[0].is_new
+        assert not post(connection, [entry])[0].is_new
+        with pytest.raises(EntryConflictError):
+            post(connection, [replace(entry, effective_on=entry.effective_on + timedelta(1))])
+    with connect(url) as caller:
+        caller.execute(ELSEWHERE[elsewhere])
+        assert call(caller, key_of_event="2") is not None
+        assert call(caller, key_of_event="2") is None
+    assert rows() == (2, 4)
+
+
+@pytest.mark.parametrize(("changes", "constraint"), REFUSED)
+def test_what_the_guards_refuse_is_refused_where_they_do_not_know_it(
+    url: str, rows: Callable[[], tuple[int, int]], changes: dict[str, object], constraint: str
+) -> None:
+    with connect(url) as connection:
+        connection.execute(ELSEWHERE["values are kept for errors"])
+        with pytest.raises(psycopg.Error) as caught:
+            call(connection, **changes)
+    if not isinstance(caught.value, errors.NotNullViolation):
+        assert caught.value.diag.constraint_name == constraint
+    assert rows() == (0, 0)
+
+
+def test_a_function_may_call_it(url: str, rows: Callable[[], tuple[int, int]]) -> None:
+    one = "post_entry('city', 'test', '{0}', '2026-11-01', now(), '测试', NULL, 'test', NULL, NULL,"
+    one += " '{{1001,1002}}', '{{100,-100}}', NULL, NULL, NULL, NULL)"
+    with connect(url) as connection:
+        connection.execute(f"DO $do$ BEGIN PERFORM {one.format(1)}, {one.format(2)}; END $do$")
+        with pytest.raises(errors.ForeignKeyViolation):
+            connection.execute(f"DO $do$ BEGIN PERFORM {one.format(3).replace('1002', '9999')}; END $do$")
+    assert rows() == (0, 0)
+    with connect(url) as connection:
+        connection.execute(f"DO $do$ BEGIN PERFORM {one.format(1)}, {one.format(2)}; END $do$")
+    assert rows() == (2, 4)
+
+
+@pytest.mark.parametrize(("operator", "kind"), [("~~", "text"), ("=", "numeric")])
+def test_the_owner_cannot_compare_for_the_guards(
+    database: Database, estates: object, rows: Callable[[], tuple[int, int]], operator: str, kind: str
+) -> None:
+    with connect(database.owner_url) as owner:
+        owner.execute("CREATE SCHEMA elsewhere")
+        owner.execute(
+            f"CREATE FUNCTION elsewhere.yes({kind}, {kind}) RETURNS boolean IMMUTABLE LANGUAGE sql"
+            " AS 'SELECT true'"
+        )
+        owner.execute(
+            f"CREATE OPERATOR elsewhere.{operator}"
+            f" (LEFTARG = {kind}, RIGHTARG = {kind}, FUNCTION = elsewhere.yes)"
+        )
+        owner.execute("SET search_path = elsewhere, pg_catalog, public")
+        with pytest.raises(errors.CheckViolation) as caught:
+            owner.execute(UNBALANCED)
+    assert caught.value.diag.constraint_name == "posting_is_balanced"
+    assert rows() == (0, 0)
+
+
+def test_the_guards_search_no_path_of_the_callers(database: Database) -> None:
+    with connect(database.owner_url) as owner:
+        found = owner.execute(
+            "SELECT DISTINCT proname, proconfig FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid"
+            " WHERE tgrelid = ANY (%s::regclass[]) AND proname <> 'refuse_change' AND NOT tgisinternal",
+            [GUARDED],
+        ).fetchall()
+    assert len(found) == len(GUARDED)
+    assert [name for name, path in found if path != ["search_path=pg_catalog, pg_temp"]] == []
+
+
 def test_an_older_snapshot_posts_nothing(url: str) -> None:
     with connect(url) as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -142,6 +242,7 @@ def test_nobody_passes_for_it(url: str, rows: Callable[[], tuple[int, int]]) -> 
     quoted = f"{UNBALANCED} /*{FRAME}".replace("'", "''")
     for sql in (
         f"{UNBALANCED} /* {FRAME} */",
+        f"DO $do$ BEGIN {UNBALANCED} /* {FRAME}{FRAME} */; END $do$",
         f"DO $do$ BEGIN EXECUTE '{quoted} */'; END $do$",
         f"DO $do$ BEGIN EXECUTE '{quoted}\n*/'; END $do$",
         f"DO $do$ BEGIN {UNBALANCED} /* {FRAME}\n*/; END $do$",
@@ -157,31 +258,36 @@ def test_nobody_passes_for_it(url: str, rows: Callable[[], tuple[int, int]]) -> 
     assert rows() == (0, 0)
 
 
+LIKE_NAMES = (
+    "postxentry({types})",
+    '"public.post_entry({types})"()',
+    '"public.post_entry"({types})',
+    '"\nPL/pgSQL function public.post_entry"({types})',
+)
+
+
 @pytest.mark.parametrize(
-    "name",
-    [
-        "post_entry({types})",
-        '"public.post_entry({types})"()',
-        '"public.post_entry"({types})',
-        '"\nPL/pgSQL function public.post_entry"({types})',
-    ],
+    ("schema", "name"),
+    [("elsewhere", "post_entry({types})"), *product(("elsewhere", "public"), LIKE_NAMES)],
 )
 def test_a_function_of_the_owners_with_a_like_name_does_not_pass(
-    database: Database, estates: object, rows: Callable[[], tuple[int, int]], name: str
+    database: Database, estates: object, rows: Callable[[], tuple[int, int]], schema: str, name: str
 ) -> None:
     function = name.format(types=TYPES)
     # More than 63 bytes of a name are cut off, as PostgreSQL does.
     with connect(database.owner_url) as owner:
         owner.execute("CREATE SCHEMA elsewhere")
-        owner.execute("SET search_path = elsewhere, public")
+        # Whatever is not on the path is named in full in the stack.
+        owner.execute("SET search_path = pg_catalog")
         blank = "\n" * 40
         owner.execute(
-            f"CREATE FUNCTION elsewhere.{function} RETURNS void LANGUAGE plpgsql AS"
+            f"CREATE FUNCTION {schema}.{function} RETURNS void LANGUAGE plpgsql AS"
             f" $do${blank}BEGIN {UNBALANCED}; END $do$"
         )
         (called,) = owner.execute(
-            "SELECT format('%s.%I(%s)', 'elsewhere', proname, array_to_string(array_fill('NULL'::text,"
-            " ARRAY[pronargs::integer]), ',')) FROM pg_proc WHERE pronamespace = 'elsewhere'::regnamespace"
+            "SELECT format('%s.%I(%s)', pronamespace::regnamespace, proname,"
+            " array_to_string(array_fill('NULL'::text, ARRAY[pronargs::integer]), ','))"
+            " FROM pg_proc ORDER BY oid DESC LIMIT 1"
         ).fetchone() or ("",)
         with pytest.raises(errors.CheckViolation) as caught:
             owner.execute(f"SELECT {called}")

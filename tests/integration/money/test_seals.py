@@ -436,6 +436,29 @@ def test_the_owner_cannot_pass_for_the_sealer(engine: Engine, database: Database
     quoted = f"{forged} /* {frames}".replace("'", "''")
     with connect(database.owner_url) as owner, pytest.raises(errors.CheckViolation):
         owner.execute(f"DO $do$ BEGIN EXECUTE '{quoted} */'; END $do$")
+    with connect(database.owner_url) as owner:
+        owner.execute("CREATE SCHEMA elsewhere")
+        owner.execute(
+            "CREATE FUNCTION elsewhere.yes(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';"
+            "CREATE OPERATOR elsewhere.~~ (LEFTARG = text, RIGHTARG = text, FUNCTION = elsewhere.yes)"
+        )
+        owner.execute("SET search_path = elsewhere, pg_catalog, public")
+        with pytest.raises(errors.CheckViolation):
+            owner.execute(forged)
+    blank = "\n" * 20
+    with connect(database.owner_url) as owner:
+        owner.execute(
+            "CREATE FUNCTION forge() RETURNS void LANGUAGE plpgsql SET search_path = public"
+            f" AS $do$ BEGIN {forged}; END $do$;"
+            "CREATE FUNCTION sealxpending(integer) RETURNS void LANGUAGE plpgsql"
+            f" AS $do${blank}BEGIN PERFORM public.forge(); END $do$;"
+            "CREATE FUNCTION sealxbook(text) RETURNS void LANGUAGE plpgsql"
+            f" AS $do${blank}BEGIN PERFORM public.forge(); END $do$"
+        )
+        owner.execute("SET search_path = pg_catalog")
+        for called in ("public.sealxpending(1)", "public.sealxbook('')"):
+            with pytest.raises(errors.CheckViolation), owner.transaction():
+                owner.execute(f"SELECT {called}")
     assert len(numbers(engine)) == 1
 
 

@@ -21,6 +21,7 @@ CREATE FUNCTION post_entry(
 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     lines CONSTANT integer := cardinality(codes);
+    stack text;
     total bigint := 0;
     balance bigint := 0;
     new_id bigint;
@@ -44,6 +45,33 @@ BEGIN
         RAISE EXCEPTION '% % is not balanced: debit % fen, credit % fen',
             kind_of_event, key_of_event, total, total - balance
             USING ERRCODE = 'check_violation', CONSTRAINT = 'posting_is_balanced', TABLE = 'posting';
+    END IF;
+    -- Where this stack is not the one that the guards know (another function calls, the connection keeps the values of
+    -- parameters for its errors, PostgreSQL speaks another language), the entry is one statement for them to look at.
+    GET DIAGNOSTICS stack = PG_CONTEXT;
+    IF stack NOT LIKE 'PL/pgSQL function public.post_entry(text,text,text,date,timestamp with time zone,text,uuid,text,'
+        'bigint,text,text[],bigint[],text[],uuid[],uuid[],text[]) line __ at GET DIAGNOSTICS' THEN
+        WITH entry AS (
+            INSERT INTO public.journal_entry (
+                book_id, event_kind, event_key, effective_on, posted_at, line_count, total_fen, summary_zh,
+                principal_id, actor, reverses_entry_id, reason
+            )
+            VALUES (
+                in_book, kind_of_event, key_of_event, counts_for, written_at, lines, total, summary,
+                principal, acts, reverses, why
+            )
+            ON CONFLICT (book_id, event_kind, event_key) DO NOTHING RETURNING entry_id
+        ), line AS (
+            INSERT INTO public.posting (
+                entry_id, line_no, account_code, debit_fen, credit_fen, estate_id, unit_id, household_id, channel
+            )
+            SELECT entry_id, number, codes[number], greatest(amounts_fen[number], 0),
+                   greatest(-amounts_fen[number], 0), estates[number], units[number], households[number],
+                   channels[number]
+            FROM entry, generate_series(1, lines) AS number
+        )
+        SELECT entry_id INTO new_id FROM entry;
+        RETURN new_id;
     END IF;
     -- Held until the end of the transaction: a lock of a month waits for it, or it for the lock. What is asked after it
     -- sees what was locked meanwhile.
@@ -102,14 +130,19 @@ REVOKE ALL ON FUNCTION post_entry(
 ) FROM PUBLIC;
 
 -- Whether rows come from post_entry itself. The last line of a stack is the outermost function, and no text that a
--- caller chooses ends like this: statements, values and odd names stand in quotes.
+-- caller chooses ends like this: statements, values and odd names stand in quotes. Looking for words as long as these
+-- skips most of a stack, which LIKE reads to its end.
 CREATE FUNCTION is_post_entry(stack text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT stack LIKE E'%\nPL/pgSQL function public.post_entry(text,text,text,date,timestamp with time zone,text,uuid,'
-        'text,bigint,text,text[],bigint[],text[],uuid[],uuid[],text[]) line __ at SQL statement'
+    SELECT split_part(
+        stack, E'"\nPL/pgSQL function public.post_entry(text,text,text,date,timestamp with time zone,text,uuid,text,'
+        'bigint,text,text[],bigint[],text[],uuid[],uuid[],text[]) line ', -1
+    ) LIKE '__ at SQL statement'
 $$;
 
--- As in 0015, for whatever does not come from post_entry.
-CREATE OR REPLACE FUNCTION journal_entry_is_whole() RETURNS trigger LANGUAGE plpgsql AS $$
+-- As in 0015, for whatever does not come from post_entry; and PostgreSQL's own operators compare, whatever the caller's
+-- search path has.
+CREATE OR REPLACE FUNCTION journal_entry_is_whole() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     stack text;
     odd record;
@@ -196,7 +229,8 @@ BEGIN
 END $$;
 
 -- As in 0015, for the same; the chart is read once for all lines, for these are many at a time.
-CREATE OR REPLACE FUNCTION posting_make_a_whole() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION posting_make_a_whole() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     stack text;
     wrong record;
@@ -257,13 +291,14 @@ END $$;
 
 -- As in 0015, but known by the outermost line of the stack: the words of an inner one can be imitated by a comment in a
 -- statement.
-CREATE OR REPLACE FUNCTION seal_continues_the_chain() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION seal_continues_the_chain() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     stack text;
 BEGIN
     GET DIAGNOSTICS stack = PG_CONTEXT;
-    IF stack LIKE E'%\nPL/pgSQL function public.seal_pending(integer) line __ at PERFORM'
-       OR stack LIKE E'%\nPL/pgSQL function public.seal_book(text) line __ at PERFORM' THEN
+    IF stack LIKE E'%\nPL/pgSQL function public.seal\\_pending(integer) line __ at PERFORM'
+       OR stack LIKE E'%\nPL/pgSQL function public.seal\\_book(text) line __ at PERFORM' THEN
         RETURN NULL;
     END IF;
     IF EXISTS (
@@ -297,3 +332,11 @@ END $$;
 ALTER FUNCTION seal_entries(bigint[]) SET plan_cache_mode = force_generic_plan;
 ALTER FUNCTION seal_entries(bigint[]) SET enable_nestloop = off;
 ALTER FUNCTION seal_pending(integer) SET plan_cache_mode = force_generic_plan;
+
+-- And no other guard of the books searches the path of its caller.
+ALTER FUNCTION account_keeps_its_meaning() SET search_path = pg_catalog, pg_temp;
+ALTER FUNCTION approval_decision_is_sound() SET search_path = pg_catalog, pg_temp;
+ALTER FUNCTION approval_proposal_is_sound() SET search_path = pg_catalog, pg_temp;
+ALTER FUNCTION approval_use_is_sound() SET search_path = pg_catalog, pg_temp;
+ALTER FUNCTION close_signature_is_sound() SET search_path = pg_catalog, pg_temp;
+ALTER FUNCTION period_change_is_sound() SET search_path = pg_catalog, pg_temp;
