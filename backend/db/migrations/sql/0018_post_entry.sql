@@ -11,6 +11,37 @@ CREATE FUNCTION journal_entry_is_everyday(kind_of_event text) RETURNS boolean LA
     ])
 $$;
 
+-- As in 0015, and no entry is above 100 billion yuan: a few of any size would let the sums of days overflow, and nothing
+-- more could be sealed.
+CREATE OR REPLACE FUNCTION journal_entry_is_allowed(entry journal_entry) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF entry.effective_on NOT BETWEEN '1900-01-01' AND '9999-12-31' OR NOT isfinite(entry.posted_at)
+       OR entry.posted_xid <> pg_current_xact_id() OR entry.total_fen > 10000000000000 THEN
+        RAISE EXCEPTION 'entry % has a day, a moment, a sum or a transaction that is none', entry.entry_id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_entry_is_of_this_world',
+                  TABLE = 'journal_entry';
+    ELSIF (entry.reverses_entry_id IS NULL) <> (coalesce(entry.reason, '') = '') OR entry.reason = '' THEN
+        RAISE EXCEPTION 'entry %: a reversal has a reason, and nothing else has one', entry.entry_id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_entry_reversal_has_reason',
+                  TABLE = 'journal_entry';
+    ELSIF entry.reverses_entry_id IS NOT NULL
+      AND NOT public.journal_entry_mirrors(entry.entry_id, entry.reverses_entry_id) THEN
+        RAISE EXCEPTION 'entry % is not the mirror of entry %', entry.entry_id, entry.reverses_entry_id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_entry_mirrors_original',
+                  TABLE = 'journal_entry';
+    ELSIF entry.event_kind IN ('manual', 'write_off', 'waiver')
+      AND NOT public.journal_entry_is_approved(entry.book_id, entry.event_kind, entry.event_key)
+       OR entry.event_kind IN ('opening_arrears', 'opening_balance')
+      AND NOT public.opening_entry_is_approved(entry) THEN
+        RAISE EXCEPTION 'entry %: nobody approved % %', entry.entry_id, entry.event_kind, entry.event_key
+            USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'journal_entry_is_approved',
+                  TABLE = 'journal_entry';
+    END IF;
+    IF entry.reverses_entry_id IS NULL THEN
+        PERFORM public.journal_entry_within_what_stands(entry);
+    END IF;
+END $$;
+
 -- Posts one entry; its number, or NULL where its event is posted already. The lines are arrays of the same length; an
 -- amount is a debit above zero and a credit below. A dimension that no line has may be NULL as a whole.
 CREATE FUNCTION post_entry(
@@ -118,7 +149,7 @@ BEGIN
             USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'posting_account_is_known', TABLE = 'posting';
     ELSIF (
         reverses IS NULL AND why IS NULL AND counts_for BETWEEN '1900-01-01' AND '9999-12-31'
-        AND isfinite(written_at) AND public.journal_entry_is_everyday(kind_of_event)
+        AND total <= 10000000000000 AND isfinite(written_at) AND public.journal_entry_is_everyday(kind_of_event)
     ) IS NOT TRUE THEN
         PERFORM public.journal_entry_is_allowed(entry) FROM public.journal_entry AS entry WHERE entry_id = new_id;
     END IF;
@@ -165,6 +196,7 @@ BEGIN
     SELECT min(book_id), max(book_id), min(effective_on), bool_and(
                reverses_entry_id IS NULL AND reason IS NULL AND posted_xid = pg_current_xact_id()
                AND effective_on BETWEEN '1900-01-01' AND '9999-12-31' AND isfinite(posted_at)
+               AND total_fen <= 10000000000000
                AND public.journal_entry_is_everyday(event_kind)
            )
     INTO first_book, last_book, first_on, everyday FROM added;
