@@ -273,15 +273,16 @@ def test_a_book_that_is_held_alone_holds_up_no_other(
     engine: Engine, database: Database, office: Office
 ) -> None:
     post_some(engine, entry("a"), entry("b", book=OTHER))
-    with engine.connect() as closer, sealers(database):
+    with engine.connect() as closer:
         assert seal_book(closer, BOOK) == 1
-        post_some(engine, entry("c", book=OTHER), entry("d", book="city"))
-        for book, count in ((OTHER, 2), ("city", 1)):
-            wait_until(lambda: len(numbers(engine, book)) == count, 20, "not sealed")  # noqa: B023 (now)
-        assert numbers(engine) == []
-        closer.commit()
-        post_some(engine, entry("e"))
-        wait_until(lambda: len(numbers(engine)) == 2, 20, "not sealed")
+        with sealers(database):
+            post_some(engine, entry("c", book=OTHER), entry("d", book="city"))
+            for book, count in ((OTHER, 2), ("city", 1)):
+                wait_until(lambda: len(numbers(engine, book)) == count, 20, "not sealed")  # noqa: B023 (now)
+            assert numbers(engine) == []
+            closer.commit()
+            post_some(engine, entry("e"))
+            wait_until(lambda: len(numbers(engine)) == 2, 20, "not sealed")
     assert numbers(engine) == [(1, "a"), (2, "e")]
 
 
