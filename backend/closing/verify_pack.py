@@ -519,7 +519,8 @@ def _read_hledger(pack: Pack) -> Iterator[Row]:
                 lines.append(amount)
             else:
                 raise DamagedError(f"book.journal: a posting of {block[0]!r} is not understood")
-        if head[3] == "statement" and lines[0][2] is not None:
+        # A statement's line moves nothing; whatever else stands there is an entry, and one too many.
+        if head[3] == "statement" and [line[1] for line in lines] == [0] and lines[0][2] is not None:
             yield ("balance", head[1], lines[0][0], lines[0][2])
         else:
             yield ("entry", head[1], head[2], comments, [line[:2] for line in lines])

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from backend.closing import verify_pack
 from tests.integration.closing.conftest import ClosedYear
 
@@ -130,6 +132,22 @@ def test_two_hundred_forgeries_are_found(closed_year: ClosedYear, unpacked: Path
             missed.append(done)
         shutil.rmtree(folder)
     assert not missed, "\n".join(missed)
+
+
+@pytest.mark.parametrize("places", ["first", "more"])
+def test_money_that_moves_below_a_statement_of_the_journal_is_found(unpacked: Path, places: str) -> None:
+    path = unpacked / "book.journal"
+    lines = path.read_text("utf-8").split("\n")
+    at = next(at for at, line in enumerate(lines) if " * statement | " in line) + 1
+    name = lines[at].strip().partition("  ")[0]
+    if places == "first":
+        lines[at] = lines[at].replace("  0.00 CNY = ", "  5.00 CNY = ")
+    lines.insert(at + 1, f"    {name}  -5.00 CNY")
+    if places == "more":
+        lines.insert(at + 1, f"    {name}  5.00 CNY")
+    path.write_text("\n".join(lines), "utf-8")
+    make_manifest_anew(unpacked)
+    assert any(said.startswith("hledger: ") for said in verify_pack.verify(unpacked))
 
 
 def test_a_forged_entry_with_its_chain_is_found_without_the_head_where_somebody_else_states_the_balance(
