@@ -790,6 +790,9 @@ USUAL = {
     "s": "<v>([0-9.]+)</v>",
     "d": "<v>([0-9]+)</v>",
 }
+# Rows and cells as no program of ours writes them, which a spreadsheet would show all the same.
+ODD = (b"<!", *(f"<{tag}{end}".encode() for tag in ("row", "c") for end in "\t\r\n>/"))
+PREFIX = re.compile(rb"xmlns:(?!r=)[^ =<>]+ *=")
 # Above the rows stand a line for people and the header.
 HEAD_ROWS = 2
 ROW_BELOW = '<row r="(?:[3-9]|[1-9][0-9]+)"'
@@ -807,10 +810,14 @@ def read_sheet(content: bytes, name: str, sheet: str, kinds: str) -> list[Row]:
             raise DamagedError(f"{name} has no sheet {sheet}")
         for part in parts:
             body = package.read(f"xl/worksheets/sheet{part}.xml")
+            if any(odd in body for odd in ODD) or PREFIX.search(body):
+                raise DamagedError(f"{name} is written as no spreadsheet of ours is")
             usual = _usual_rows(body, kinds)
             if usual is not None:
                 rows += usual
                 continue
+            if len(re.findall(b"<(?:row|c) ", body)) != len(re.findall(b'<(?:row|c) r="', body)):
+                raise DamagedError(f"{name} has rows or cells that do not say where they are")
             for row in body.decode().split(ROW)[1:]:
                 if int(row[: row.index('"')]) > HEAD_ROWS:
                     rows.append(_cells(row, kinds, name))

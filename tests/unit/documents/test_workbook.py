@@ -154,6 +154,28 @@ def test_a_row_above_the_others_is_read_however_it_is_numbered() -> None:
     assert read_sheet(spoiled.getvalue(), "a.xlsx", "应收", "t") == [("more",), ("h1",)]
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        "<row><c><v>9</v></c></row>",
+        '<row\nr="9"><c\nr="A9"><v>9</v></c></row>',
+        "<row r='9'><c r='A9'><v>9</v></c></row>",
+        '<row s="1" r="9"><c s="1" r="A9"><v>9</v></c></row>',
+        '<x:row xmlns:x="http://schemas.openxmlformats.org/spreadsheetml/2006/main" r="9"></x:row>',
+        "<!-- nothing -->",
+    ],
+)
+def test_a_row_that_only_a_spreadsheet_would_see_is_refused(more: str) -> None:
+    content = workbook_bytes([Sheet("应收", COLUMNS[:1], [("h1",)], ("示例账簿 2026-11",))])
+    spoiled = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as given, zipfile.ZipFile(spoiled, "w") as package:
+        for name in given.namelist():
+            page = given.read(name).decode()
+            package.writestr(name, page.replace("</sheetData>", f"{more}</sheetData>"))
+    with pytest.raises(DamagedError):
+        read_sheet(spoiled.getvalue(), "a.xlsx", "应收", "t")
+
+
 def test_a_text_that_a_cell_cannot_hold_is_refused() -> None:
     with pytest.raises(CellError):
         workbook_bytes([Sheet("文字", (Column("文字"),), [("长" * 32_768,)])])
