@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from backend.closing.records import BookMonth, Month
 from backend.closing.report_specs import COLLECTION, OPEN_ITEMS
 from backend.closing.reports import Query, stream_rows
 from backend.documents.columns import Sheet
+from estate.collecting import nothing_collected
 
 WORKBOOKS = "excel"  # the verifier's check of them
 
@@ -47,7 +46,7 @@ def build_pack(
     Returns:
         The SHA-256 of its manifest, in hexadecimal, and what is wrong with it.
     """
-    with Helpers() as helpers, _nothing_collected():
+    with Helpers() as helpers, nothing_collected():
         content = read_content(connection, book_id, month, head_sequence, previous, closed_at)
         pack.write_beancount(folder, content)
         bean_check = ask_bean_check(helpers, folder)
@@ -66,18 +65,6 @@ def build_pack(
             workbook.result()
         manifest = pack.write_manifest(folder, content)
         return manifest, wrong_with(helpers, folder, len(content.entries), bean_check)
-
-
-@contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """Hundreds of thousands of entries that stay until the end are not looked through for what could go."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def ask_bean_check(helpers: Helpers, folder: Path) -> list[Future[list[str]]]:

@@ -20,6 +20,7 @@ from backend.reconciliation.importers.reader import read_file
 from backend.reconciliation.lines import SIDES, Format, ReadFile, StatementLine
 from backend.reconciliation.reading import Limits
 from backend.reconciliation.tables import payout_part, statement_balance, statement_file
+from estate.collecting import nothing_collected
 
 # Any number of ours: the second half of the key is the account.
 LOCK = 7_205_306
@@ -69,6 +70,7 @@ class Imported:
     kinds: Mapping[str, int]
 
 
+@nothing_collected()
 def import_file(
     connection: Connection,
     account: Account,

@@ -31,6 +31,7 @@ from backend.reconciliation.loading import (
 )
 from backend.reconciliation.records import Entry, Line, Outcome
 from backend.reconciliation.shares import compare
+from estate.collecting import nothing_collected
 
 LOOK_BACK_DAYS = 45
 LOOK_AHEAD_DAYS = 7
@@ -59,6 +60,7 @@ def around(from_on: date, to_on: date) -> Window:
     return Window(from_on - timedelta(days=LOOK_AHEAD_DAYS), to_on + timedelta(days=LOOK_AHEAD_DAYS))
 
 
+@nothing_collected()
 def run_account(connection: Connection, account: Account, window: Window, now: datetime) -> RunResult:
     """Look at one account.
 
