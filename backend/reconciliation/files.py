@@ -328,13 +328,14 @@ _KEEP_OWN = f"""
     INSERT INTO statement_balance (account_id, book_id, on_day, amount_fen, file_id)
     SELECT :account_id, :book_id, day, fen, :file_id FROM {_GIVEN} ON CONFLICT DO NOTHING
 """  # noqa: S608 (texts of this module)
-# What was said of a day stands; only a file whose last day it is may say another thing, which then counts.
+# What was last said of a day stands; only a file whose last day it is may say otherwise, which then counts.
 _KEEP_SHARED = f"""
     INSERT INTO shared_balance (account_id, on_day, amount_fen, file_id)
     SELECT :account_id, day, fen, :file_id FROM {_GIVEN}
-    WHERE NOT EXISTS (SELECT FROM shared_balance AS known
-                      WHERE known.account_id = :account_id AND known.on_day = given.day
-                        AND (given.day < :last_on OR known.amount_fen = given.fen))
+    WHERE NOT EXISTS (SELECT FROM (SELECT amount_fen FROM shared_balance
+                                   WHERE account_id = :account_id AND on_day = given.day
+                                   ORDER BY file_id DESC LIMIT 1) AS known
+                      WHERE given.day < :last_on OR known.amount_fen = given.fen)
 """  # noqa: S608 (texts of this module)
 
 

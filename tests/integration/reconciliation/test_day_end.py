@@ -324,6 +324,17 @@ def test_a_merchant_that_books_share_states_its_balance_in_its_flow(books: Books
     assert books.count("shared_balance", same) == books.count("shared_balance") > 20
 
 
+def test_a_word_that_was_taken_back_counts_again(shared: Books) -> None:
+    with shared.engine.connect() as connection:
+        account = account_of(connection, "stripe-all")
+    for days, fen in ((1, 7), (1, 9), (2, 7)):
+        found, sha256 = stripe_api.read([], DAY - timedelta(days=days), DAY + timedelta(days=1), fen)
+        with shared.engine.begin() as connection:
+            add_file(connection, account, found, "stripe", sha256, principal_id=None, now=NOW)
+    with shared.engine.connect() as connection:
+        assert stated_on(connection, "stripe-all", DAY) == 7
+
+
 def test_a_later_word_on_the_last_day_counts_and_nobody_changes_one(shared: Books) -> None:
     with shared.engine.connect() as connection:
         account = account_of(connection, "stripe-all")
