@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +25,7 @@ from backend.closing.errors import (
     PackFolderError,
     PackWrongError,
 )
+from backend.closing.filing import workplace
 from backend.closing.pack_documents import CloseFacts
 from backend.closing.records import Month
 from backend.closing.surplus import PERIOD_CLOSE, closing_entry
@@ -305,7 +304,7 @@ def _file(
     if known is not None:
         now, facts = known.closed_at, _facts_of(connection, known)
     path = out / pack_name(book_id, month, revision)
-    work = stack.enter_context(_workplace(path))
+    work = stack.enter_context(workplace(path))
     (work / "pack").mkdir()
     manifest, wrong = build_pack(
         connection, work / "pack", book_id, month, lock.head_seq, previous, now, facts
@@ -331,23 +330,6 @@ def _file(
     if known is None:
         _record(connection, closed, lock.change_no, previous, principal, now, despite, reason)
     return closed, written
-
-
-@contextmanager
-def _workplace(path: Path) -> Iterator[Path]:
-    """A folder beside the pack's place, so that filing it is one rename; removes what a killed close left."""
-    prefix = f".{path.name}."
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f"{prefix}*"):
-            shutil.rmtree(left)
-        work = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
-    except OSError as error:
-        raise PackFolderError(str(path)) from error
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work)
 
 
 def pack_name(book_id: str, month: Month, revision: int) -> str:
