@@ -358,11 +358,65 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- One plan for sets of any size, made once: planned for each set anew, with an estimate for each of its entries, sealing
--- costs 3 ms a look and a twentieth more for each entry. Without nested loops the kept plan does not compare each row
--- with each id either.
-ALTER FUNCTION seal_entries(bigint[]) SET plan_cache_mode = force_generic_plan;
-ALTER FUNCTION seal_entries(bigint[]) SET enable_nestloop = off;
+-- As in 0003, but by ||, which costs less where each part stands in its place already.
+CREATE OR REPLACE FUNCTION ledger_texts(ids bigint[]) RETURNS TABLE (entry_id bigint, book_id text, text text)
+LANGUAGE sql STABLE ROWS 1000 AS $$
+    SELECT e.entry_id, e.book_id, E'entry 1\n'
+        || length(e.book_id) || ':' || e.book_id || ',' || length(e.entry_id::text) || ':' || e.entry_id || ','
+        || length(e.event_kind) || ':' || e.event_kind || ','
+        || length(e.event_key) || ':' || e.event_key || ',10:' || to_char(e.effective_on, 'YYYY-MM-DD')
+        || ',27:' || to_char(e.posted_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z",')
+        || length(e.line_count::text) || ':' || e.line_count || ','
+        || length(e.total_fen::text) || ':' || e.total_fen || ','
+        || length(e.summary_zh) || ':' || e.summary_zh || ','
+        || CASE WHEN e.principal_id IS NULL THEN '-,' ELSE '36:' || e.principal_id || ',' END
+        || length(e.actor) || ':' || e.actor || ','
+        || public.ledger_field(e.reverses_entry_id::text) || public.ledger_field(e.reason) || E'\n' || lines.text
+    FROM public.journal_entry AS e
+    JOIN (
+        SELECT p.entry_id, string_agg(
+            length(p.line_no::text) || ':' || p.line_no || ','
+            || length(p.account_code) || ':' || p.account_code || ','
+            || length(p.debit_fen::text) || ':' || p.debit_fen || ','
+            || length(p.credit_fen::text) || ':' || p.credit_fen || ',' || public.ledger_field(p.estate_id)
+            || CASE WHEN p.unit_id IS NULL THEN '-,' ELSE '36:' || p.unit_id || ',' END
+            || CASE WHEN p.household_id IS NULL THEN '-,' ELSE '36:' || p.household_id || ',' END
+            || public.ledger_field(p.channel) || E'\n', '' ORDER BY p.line_no) AS text
+        FROM public.posting AS p WHERE p.entry_id = ANY (ids) GROUP BY p.entry_id
+    ) AS lines ON lines.entry_id = e.entry_id
+    WHERE e.entry_id = ANY (ids)
+$$;
+
+-- As in 0015, with one plan for sets of any size, made once: planned for each set anew, with an estimate for each of its
+-- entries, sealing costs 3 ms a look and a twentieth more for each entry. Without nested loops the kept plan does
+-- not compare each row with each id either. Books are numbered, because numbers sort sooner than names.
+CREATE OR REPLACE FUNCTION seal_entries(ids bigint[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_nestloop = off
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+BEGIN
+    WITH fresh AS MATERIALIZED (
+        SELECT book_id, entry_id, sha256(convert_to(text, 'UTF8')) AS digest FROM public.ledger_texts(ids)
+    ), head AS MATERIALIZED (
+        SELECT row_number() OVER () AS place, book.book_id, coalesce(last.seq, 0) AS seq, last.hash
+        FROM public.book LEFT JOIN LATERAL (
+            SELECT seal.seq, seal.hash FROM public.seal
+            WHERE seal.book_id = book.book_id ORDER BY seal.seq DESC LIMIT 1
+        ) AS last ON true
+    )
+    INSERT INTO public.seal (book_id, seq, entry_id, digest, hash, sealed_at)
+    SELECT fresh.book_id, head.seq + row_number() OVER chain, fresh.entry_id, fresh.digest,
+           public.seal_chain(head.hash, fresh.digest) OVER chain, clock_timestamp()
+    FROM fresh JOIN head ON head.book_id = fresh.book_id
+    WINDOW chain AS (PARTITION BY head.place ORDER BY fresh.entry_id);
+    INSERT INTO public.balance_day AS day (book_id, account_code, effective_on, debit_fen, credit_fen)
+    SELECT book_id, account_code, effective_on, sum(debit_fen), sum(credit_fen)
+    FROM public.journal_entry JOIN public.posting USING (entry_id)
+    WHERE journal_entry.entry_id = ANY (ids) AND posting.entry_id = ANY (ids)
+    GROUP BY book_id, account_code, effective_on ORDER BY book_id, account_code, effective_on
+    ON CONFLICT (book_id, account_code, effective_on) DO UPDATE
+        SET debit_fen = day.debit_fen + excluded.debit_fen, credit_fen = day.credit_fen + excluded.credit_fen;
+END $$;
 ALTER FUNCTION seal_pending(integer) SET plan_cache_mode = force_generic_plan;
 
 -- And no other guard of the books searches the path of its caller.
