@@ -26,6 +26,20 @@ class UnbalancedEntryError(ExplainedError):
         )
 
 
+class EntryTooLargeError(ExplainedError):
+    """An entry is larger than the books hold."""
+
+    code = "entry_too_large"
+
+    def __init__(self, event: str, fen: int, fen_max: int) -> None:
+        self.event, self.fen = event, fen
+        super().__init__(
+            f"{event} 的金额 {yuan(fen)} 元超过一张凭证的上限 {yuan(fen_max)} 元，未入账。请核对金额。",
+            f"{event} is {yuan(fen)} yuan; an entry is at most {yuan(fen_max)}. Nothing was posted: check the"
+            " amount.",
+        )
+
+
 class PostingSideError(ExplainedError):
     """A posting does not have exactly one positive side."""
 

@@ -10,7 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from uuid import UUID
 
-from backend.ledger.errors import EntryTooShortError, PostingSideError, UnbalancedEntryError
+from backend.ledger.errors import (
+    EntryTooLargeError,
+    EntryTooShortError,
+    PostingSideError,
+    UnbalancedEntryError,
+)
+
+ENTRY_FEN_MAX = 10**13
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +97,7 @@ def check(entry: NewEntry) -> None:
     """Refuse what PostgreSQL would refuse, with a sentence for people.
 
     Raises:
-        EntryTooShortError, PostingSideError, UnbalancedEntryError
+        EntryTooShortError, PostingSideError, UnbalancedEntryError, EntryTooLargeError
     """
     if len(entry.lines) < 2:
         raise EntryTooShortError(entry.event, len(entry.lines))
@@ -102,6 +109,8 @@ def check(entry: NewEntry) -> None:
         credit_fen += line.credit_fen
     if debit_fen != credit_fen:
         raise UnbalancedEntryError(entry.event, debit_fen, credit_fen)
+    if debit_fen > ENTRY_FEN_MAX:
+        raise EntryTooLargeError(entry.event, debit_fen, ENTRY_FEN_MAX)
 
 
 def without_zeros(lines: Sequence[Line]) -> tuple[Line, ...]:

@@ -77,7 +77,9 @@ class Sealer:
                 with self._connect() as connection:
                     self._work(connection)
             except psycopg.Error as error:
-                log.warning("sealer_without_database", error=type(error).__name__)
+                is_away = isinstance(error, psycopg.OperationalError)
+                event = "sealer_without_database" if is_away else "sealing_refused"
+                log.warning(event, error=type(error).__name__, constraint=error.diag.constraint_name)
                 self._stopping.wait(1)
 
     def _work(self, connection: psycopg.Connection[Any]) -> None:

@@ -96,7 +96,7 @@ def post(connection: Connection, entries: Sequence[NewEntry]) -> list[PostedEntr
     Returns:
         One for each given entry, in their order.
     Raises:
-        UnbalancedEntryError, PostingSideError, EntryTooShortError: an entry is no entry.
+        UnbalancedEntryError, PostingSideError, EntryTooShortError, EntryTooLargeError: an entry is no entry.
         EntryConflictError: an event is posted already, with other figures.
         PeriodLockedError: an effective date lies in a locked month.
         NotApprovedError: an entry that needs two people (manual, write-off, waiver, opening) and has not got

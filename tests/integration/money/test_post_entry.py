@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from backend.db.engine import connect
 from backend.ledger.errors import EntryConflictError
-from backend.ledger.rules import NewEntry, credit, debit
+from backend.ledger.rules import ENTRY_FEN_MAX, NewEntry, credit, debit
 from backend.ledger.service import post
 from tests.integration.money.conftest import NOW
 
@@ -79,6 +79,14 @@ def call(connection: psycopg.Connection[Any], **changes: object) -> int | None:
     assert row is not None
     number: int | None = row[0]
     return number
+
+
+def test_the_largest_entry_is_the_same_here_and_there(url: str) -> None:
+    with connect(url) as connection:
+        assert connection.execute("SELECT entry_fen_max()").fetchone() == (ENTRY_FEN_MAX,)
+        assert call(connection, amounts_fen=f"{{{ENTRY_FEN_MAX},-{ENTRY_FEN_MAX}}}") is not None
+        with pytest.raises(errors.CheckViolation):
+            call(connection, key_of_event="2", amounts_fen=f"{{{ENTRY_FEN_MAX + 1},-{ENTRY_FEN_MAX + 1}}}")
 
 
 def test_an_entry_is_posted_once(url: str, rows: Callable[[], tuple[int, int]]) -> None:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from backend.ledger.chart import Chart, Role, read_chart
 from backend.ledger.errors import (
     AccountRoleMissingError,
+    EntryTooLargeError,
     EntryTooShortError,
     PostingSideError,
     UnbalancedEntryError,
 )
-from backend.ledger.rules import Line, NewEntry, check, credit, debit, without_zeros
+from backend.ledger.rules import ENTRY_FEN_MAX, Line, NewEntry, check, credit, debit, without_zeros
 from estate.config import SettingsError
 
 
@@ -35,6 +36,7 @@ def entry(*lines: Line) -> NewEntry:
         ((debit("1001", 0), credit("1002", 0)), PostingSideError),
         ((debit("1001", -5), credit("1002", -5)), PostingSideError),
         ((Line("1001", 5, 5), Line("1002", 5, 5)), PostingSideError),
+        ((debit("1001", ENTRY_FEN_MAX + 1), credit("1002", ENTRY_FEN_MAX + 1)), EntryTooLargeError),
     ],
 )
 def test_what_is_no_entry_is_refused_with_a_sentence(lines: tuple[Line, ...], error: type[Exception]) -> None:

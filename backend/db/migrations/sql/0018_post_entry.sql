@@ -11,12 +11,15 @@ CREATE FUNCTION journal_entry_is_everyday(kind_of_event text) RETURNS boolean LA
     ])
 $$;
 
--- As in 0015, and no entry is above 100 billion yuan: a few of any size would let the sums of days overflow, and nothing
--- more could be sealed.
+-- 100 billion yuan, as in `backend/ledger/rules.py`: a few entries of any size would let the sums of days overflow, and
+-- nothing more could be sealed.
+CREATE FUNCTION entry_fen_max() RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT 10000000000000 $$;
+
+-- As in 0015, with the bound of an entry.
 CREATE OR REPLACE FUNCTION journal_entry_is_allowed(entry journal_entry) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF entry.effective_on NOT BETWEEN '1900-01-01' AND '9999-12-31' OR NOT isfinite(entry.posted_at)
-       OR entry.posted_xid <> pg_current_xact_id() OR entry.total_fen > 10000000000000 THEN
+       OR entry.posted_xid <> pg_current_xact_id() OR entry.total_fen > public.entry_fen_max() THEN
         RAISE EXCEPTION 'entry % has a day, a moment, a sum or a transaction that is none', entry.entry_id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_entry_is_of_this_world',
                   TABLE = 'journal_entry';
@@ -149,7 +152,7 @@ BEGIN
             USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'posting_account_is_known', TABLE = 'posting';
     ELSIF (
         reverses IS NULL AND why IS NULL AND counts_for BETWEEN '1900-01-01' AND '9999-12-31'
-        AND total <= 10000000000000 AND isfinite(written_at) AND public.journal_entry_is_everyday(kind_of_event)
+        AND total <= public.entry_fen_max() AND isfinite(written_at) AND public.journal_entry_is_everyday(kind_of_event)
     ) IS NOT TRUE THEN
         PERFORM public.journal_entry_is_allowed(entry) FROM public.journal_entry AS entry WHERE entry_id = new_id;
     END IF;
@@ -196,7 +199,7 @@ BEGIN
     SELECT min(book_id), max(book_id), min(effective_on), bool_and(
                reverses_entry_id IS NULL AND reason IS NULL AND posted_xid = pg_current_xact_id()
                AND effective_on BETWEEN '1900-01-01' AND '9999-12-31' AND isfinite(posted_at)
-               AND total_fen <= 10000000000000
+               AND total_fen <= public.entry_fen_max()
                AND public.journal_entry_is_everyday(event_kind)
            )
     INTO first_book, last_book, first_on, everyday FROM added;
