@@ -224,6 +224,7 @@ def test_a_dispute_is_answered_on_the_page_and_its_outcome_is_seen_there(
     core = town.channel.core
     (session,) = core.act(lambda world: list(world.store.oldest_first("checkout.session")))
     core.act(people.pay_session, session["id"], "card")
+    page.wait_for_url(town.url + "/my/payments/*")  # the channel's page notices, and leads back by itself
     town.settle()
     (intent,) = core.act(lambda world: list(world.store.oldest_first("payment_intent")))
     core.act(bank.open_on, intent["latest_charge"], "fraudulent")
