@@ -20,10 +20,12 @@ _LINE = """
     coalesce(extract(epoch FROM line.at)::bigint, 0) AS second, line.method, line.pay_ref, line.our_ref,
     line.payout_ref, line.book_ref, line.payer, line.note
 """
+# Here and below, what is asked about a row is asked by its own key: a join would be planned by statistics,
+# which a table that was filled just now has not got, and then all that ever stood may be read for each row.
 _OPEN_LINES = text(f"""
-    SELECT {_LINE} FROM statement_line AS line LEFT JOIN line_standing AS stands USING (line_id)
+    SELECT {_LINE} FROM statement_line AS line
     WHERE line.account_id = :account_id AND line.value_on >= :from_on AND line.value_on < :to_on
-      AND stands.line_id IS NULL
+      AND (SELECT line_id FROM line_standing WHERE line_id = line.line_id) IS NULL
     UNION ALL
     SELECT {_LINE} FROM reconciliation_case AS open
     JOIN line_standing AS stands USING (case_id) JOIN statement_line AS line USING (line_id)
@@ -34,51 +36,59 @@ _LINES_OF = text(f"""
     WHERE stands.match_id = ANY(:match_ids)
 """)  # noqa: S608 (columns from above)
 
-# An entry that is a mirror is known to the other side by the number of the one it mirrors. What was reversed
-# before anything was matched to it never happened for the other side, and neither did its reversal.
-_ENTRY = """
-    SELECT entry.entry_id, entry.book_id, entry.event_kind, {day} AS on_day,
-           coalesce(mirrored.event_key, entry.event_key) AS event_key,
-           sum(posting.debit_fen - posting.credit_fen)::bigint AS amount_fen,
-           max(posting.channel) AS channel
-    FROM journal_entry AS entry
-    JOIN posting USING (entry_id)
-    LEFT JOIN journal_entry AS mirrored ON mirrored.entry_id = entry.reverses_entry_id
-    LEFT JOIN entry_standing AS stands ON stands.entry_id = entry.entry_id AND stands.account_id = :account_id
+# An entry that is a mirror is known to the other side by the number of the one it mirrors. What did not move
+# the account is left out before anything else is asked: at a bank that is nearly all there is.
+_ENTRIES = """
+    WITH entry AS MATERIALIZED (
+        SELECT given.*, sums.* FROM ({given}) AS given CROSS JOIN LATERAL (
+            SELECT sum(debit_fen - credit_fen)::bigint AS amount_fen, max(channel) AS channel
+            FROM posting WHERE entry_id = given.entry_id AND account_code = :code {of_postings}
+        ) AS sums WHERE amount_fen <> 0
+    )
+    SELECT entry_id, book_id, event_kind, {day} AS on_day,
+           coalesce((SELECT event_key FROM journal_entry WHERE entry_id = entry.reverses_entry_id),
+                    event_key) AS event_key,
+           amount_fen, channel
+    FROM entry WHERE {waits}
 """
-_BACKED_OUT = """
-    AND NOT (entry.event_kind = 'reversal' AND NOT EXISTS (
-        SELECT FROM entry_standing AS original
-        WHERE original.entry_id = entry.reverses_entry_id AND original.account_id = :account_id
-          AND original.match_id IS NOT NULL))
-    AND NOT EXISTS (
-        SELECT FROM journal_entry AS back
-        WHERE back.reverses_entry_id = entry.entry_id AND back.event_kind = 'reversal')
-"""
-_GROUP = (
-    " GROUP BY entry.entry_id, mirrored.event_key HAVING sum(posting.debit_fen - posting.credit_fen) <> 0"
-)
-_OPEN_ENTRIES = f"""{_ENTRY}
-    WHERE entry.effective_on >= :from_on AND entry.effective_on < :to_on
-      AND entry.book_id = ANY(:books) AND posting.account_code = :code
+_IN_WINDOW = """
+    SELECT entry.* FROM journal_entry AS entry
+    WHERE effective_on >= :from_on AND effective_on < :to_on AND book_id = ANY(:books)
       -- A balance that was taken over moved nothing: the statement begins with it.
-      AND entry.event_kind <> 'opening_balance'
-      AND stands.entry_id IS NULL {{more}} {_BACKED_OUT} {_GROUP}"""
-_CASE_ENTRIES = f"""{_ENTRY}
-    JOIN reconciliation_case AS open ON open.case_id = stands.case_id AND open.closed_at IS NULL
-        AND NOT starts_with(open.key, 'person:')
-    WHERE open.account_id = :account_id AND posting.account_code = :code {{more}} {_BACKED_OUT} {_GROUP}"""
-_ENTRIES_OF = f"""{_ENTRY}
-    WHERE stands.match_id = ANY(:match_ids) AND posting.account_code = :code {{more}} {_GROUP}"""
+      AND event_kind <> 'opening_balance' {of_entries}
+"""
+_IN_CASES = """
+    SELECT entry.* FROM reconciliation_case AS open
+    JOIN entry_standing AS stands USING (case_id, account_id) JOIN journal_entry AS entry USING (entry_id)
+    WHERE account_id = :account_id AND closed_at IS NULL AND NOT starts_with(key, 'person:') {of_entries}
+"""
+_IN_MATCHES = """
+    SELECT entry.* FROM entry_standing AS stands JOIN journal_entry AS entry USING (entry_id)
+    WHERE match_id = ANY(:match_ids) AND account_id = :account_id {of_entries}
+"""
+_STANDS_NOWHERE = """
+    (SELECT entry_id FROM entry_standing
+     WHERE entry_id = entry.entry_id AND account_id = :account_id) IS NULL
+"""
+# What was reversed before anything was matched to it never happened for the other side, and neither did its
+# reversal.
+_NOT_BACKED_OUT = """
+    (event_kind <> 'reversal' OR (
+        SELECT match_id FROM entry_standing
+        WHERE entry_id = entry.reverses_entry_id AND account_id = :account_id) IS NOT NULL)
+    AND (SELECT entry_id FROM journal_entry AS back
+         WHERE reverses_entry_id = entry.entry_id AND event_kind = 'reversal') IS NULL
+"""
 # A payout of a locked month was posted later than it left: the channel's line knows the day.
 _LEFT_ON = """coalesce((
-        SELECT line.value_on FROM entry_standing AS known
-        JOIN line_standing AS there ON there.match_id = known.match_id
-        JOIN statement_line AS line ON line.line_id = there.line_id
-        WHERE known.entry_id = entry.entry_id AND known.account_id <> :account_id LIMIT 1
-    ), entry.effective_on)"""
+        SELECT min((
+            SELECT min((SELECT value_on FROM statement_line WHERE line_id = there.line_id))
+            FROM line_standing AS there WHERE match_id = known.match_id))
+        FROM entry_standing AS known WHERE entry_id = entry.entry_id AND account_id <> :account_id
+    ), effective_on)"""
+_ALL = {"of_entries": "", "of_postings": "", "day": "effective_on"}
 # Of payouts on their way: what came to the account of money in transit.
-_TRANSIT = "AND posting.debit_fen > 0 AND entry.event_kind = 'payout'"
+_TRANSIT = {"of_entries": "AND event_kind = 'payout'", "of_postings": "AND debit_fen > 0", "day": _LEFT_ON}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +138,6 @@ class EntrySource:
     ) -> None:
         self._connection, self._account, self._code, self._books = connection, account, code, books
         self._lag_days = lag_days
-        self._more = "" if lag_days is None else _TRANSIT
-        self._day = "entry.effective_on" if lag_days is None else _LEFT_ON
 
     def open(self, window: Window) -> list[Entry]:
         """Entries that wait or are in an open case."""
@@ -137,17 +145,22 @@ class EntrySource:
         early = timedelta(days=max(self._lag_days.values(), default=0) if self._lag_days else 0)
         days = {"from_on": window.from_on - early, "to_on": window.to_on}
         return [
-            *self._read(_OPEN_ENTRIES, {**days, "books": list(self._books)}),
-            *self._read(_CASE_ENTRIES, {}),
+            *self._read(
+                _IN_WINDOW,
+                f"{_STANDS_NOWHERE} AND {_NOT_BACKED_OUT}",
+                {**days, "books": list(self._books)},
+            ),
+            *self._read(_IN_CASES, _NOT_BACKED_OUT, {}),
         ]
 
     def of(self, match_ids: Sequence[int]) -> list[Entry]:
         """The entries of these matches."""
-        return self._read(_ENTRIES_OF, {"match_ids": list(match_ids)})
+        return self._read(_IN_MATCHES, "true", {"match_ids": list(match_ids)})
 
-    def _read(self, statement: str, values: Mapping[str, object]) -> list[Entry]:
+    def _read(self, given: str, waits: str, values: Mapping[str, object]) -> list[Entry]:
+        which = _ALL if self._lag_days is None else _TRANSIT
         rows = self._connection.execute(
-            text(statement.format(more=self._more, day=self._day)),
+            text(_ENTRIES.format(given=given.format_map(which), waits=waits, **which)),
             {"account_id": self._account.account_id, "code": self._code, **values},
         )
         return [self._entry(row) for row in rows]

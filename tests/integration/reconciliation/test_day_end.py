@@ -145,6 +145,38 @@ def test_what_was_taken_back_before_its_bill_came_is_nobodys_matter(books: Books
     assert books.cases() == []
 
 
+def test_what_is_taken_back_after_its_bill_came_is_a_case_until_a_line_takes_it_back_too(
+    books: Books,
+) -> None:
+    world = make_world(channels=("wechat",))
+    books.receive("wechat", world.payments["wechat"])
+    for file in world.files():
+        books.bring(file)
+    books.look()
+    assert books.cases() == []
+    with books.engine.begin() as connection:
+        entry_id = connection.execute(
+            text(
+                "SELECT min(entry_id) FROM entry_standing JOIN journal_entry USING (entry_id)"
+                " WHERE event_kind = 'payment' AND match_id IS NOT NULL"
+            )
+        ).scalar_one()
+        ledger.reverse(
+            connection,
+            entry_id,
+            reason="错记",
+            effective_on=DAY,
+            now=NOW,
+            actor="test",
+            principal_id=None,
+        )
+    for _ in range(2):
+        books.look()
+        # The mirror is open, in its case, and found there again.
+        assert books.cases() == [("missing", "bill", "wechat-main")]
+        assert books.count("reconciliation_case") == 1
+
+
 def test_the_worker_checks_once_a_day_after_the_statements_are_there(books: Books) -> None:
     morning = beijing(END, 10, 29)
     assert check_when_due(books.engine, [], morning, RULES) == 0
