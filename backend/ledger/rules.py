@@ -101,16 +101,18 @@ def check(entry: NewEntry) -> None:
     """
     if len(entry.lines) < 2:
         raise EntryTooShortError(entry.event, len(entry.lines))
-    debit_fen = credit_fen = 0
+    debits_fen = credits_fen = 0
     for line in entry.lines:
-        if min(line.debit_fen, line.credit_fen) != 0 or max(line.debit_fen, line.credit_fen) <= 0:
-            raise PostingSideError(entry.event, line.account_code, line.debit_fen, line.credit_fen)
-        debit_fen += line.debit_fen
-        credit_fen += line.credit_fen
-    if debit_fen != credit_fen:
-        raise UnbalancedEntryError(entry.event, debit_fen, credit_fen)
-    if debit_fen > ENTRY_FEN_MAX:
-        raise EntryTooLargeError(entry.event, debit_fen, ENTRY_FEN_MAX)
+        debit_fen, credit_fen = line.debit_fen, line.credit_fen
+        # One of them is 0, and the other above it.
+        if debit_fen < 0 or credit_fen < 0 or (debit_fen == 0) == (credit_fen == 0):
+            raise PostingSideError(entry.event, line.account_code, debit_fen, credit_fen)
+        debits_fen += debit_fen
+        credits_fen += credit_fen
+    if debits_fen != credits_fen:
+        raise UnbalancedEntryError(entry.event, debits_fen, credits_fen)
+    if debits_fen > ENTRY_FEN_MAX:
+        raise EntryTooLargeError(entry.event, debits_fen, ENTRY_FEN_MAX)
 
 
 def without_zeros(lines: Sequence[Line]) -> tuple[Line, ...]:

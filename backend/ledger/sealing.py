@@ -1,6 +1,6 @@
 """Seals: numbers and hashes for entries, shortly after their commit.
 
-PostgreSQL does the sealing (`seal_pending` in `0015_ledger_cost.sql`), set by set; here is who calls it.
+PostgreSQL does the sealing (`seal_pending` in `0020_many_entries.sql`), set by set; here is who calls it.
 A notification at each commit would make all commits of the database wait for each other, so the sealer
 looks by itself, with each of its two threads twice a second: a look at nothing costs 0.2 ms. While entries
 arrive it also asks for the last one's number, and seals at once when that stands still: what a rush left
@@ -22,6 +22,7 @@ AT_ONCE = 5_000
 LANES = 2
 LOOK_EVERY_S = 0.5
 QUIET_S = 0.05
+SEAL = "SELECT seal_pending(%s, %s)"
 LAST_NUMBER = "SELECT last_value FROM journal_entry_entry_id_seq"
 
 log = structlog.get_logger()
@@ -39,7 +40,7 @@ class Sealer:
     """Threads that seal what is committed, each over a connection of its own.
 
     Books are sealed in two lanes, so that two threads share the work; more of them, and those of other
-    processes, take turns. One that is killed leaves nothing half done.
+    processes, take turns. One that is killed leaves nothing half done, and the other looks after both lanes.
 
     Args:
         connect: opens an autocommit connection of psycopg.
@@ -55,7 +56,8 @@ class Sealer:
         self._connect, self._look_every_s, self._at_once = connect, look_every_s, at_once
         self._stopping = threading.Event()
         self._threads = [
-            threading.Thread(target=self.run, name=f"sealer-{lane}", daemon=True) for lane in range(LANES)
+            threading.Thread(target=self.run, args=(lane,), name=f"sealer-{lane}", daemon=True)
+            for lane in range(LANES)
         ]
 
     def start(self) -> None:
@@ -70,26 +72,31 @@ class Sealer:
             if thread.is_alive():
                 thread.join()
 
-    def run(self) -> None:
-        """Seal until `stop` is called; a lost database is waited for."""
+    def run(self, first_lane: int = 0) -> None:
+        """Seal until `stop` is called; a lost database is waited for.
+
+        Args:
+            first_lane: the one to begin with.
+        """
         while not self._stopping.is_set():
             try:
                 with self._connect() as connection:
-                    self._work(connection)
+                    self._work(connection, first_lane)
             except psycopg.Error as error:
                 is_away = isinstance(error, psycopg.OperationalError)
                 event = "sealer_without_database" if is_away else "sealing_refused"
                 log.warning(event, error=type(error).__name__, constraint=error.diag.constraint_name)
                 self._stopping.wait(1)
 
-    def _work(self, connection: psycopg.Connection[Any]) -> None:
+    def _work(self, connection: psycopg.Connection[Any], lane: int) -> None:
         last_number = sealed_number = None
         due_s = time.monotonic()
         while not self._stopping.is_set():
             (number,) = connection.execute(LAST_NUMBER).fetchone() or (0,)
             now_s, sealed = time.monotonic(), 0
             if now_s >= due_s or number == last_number != sealed_number:
-                (sealed,) = connection.execute("SELECT seal_pending(%s)", [self._at_once]).fetchone() or (0,)
+                (sealed,) = connection.execute(SEAL, [self._at_once, lane]).fetchone() or (0,)
+                lane = (lane + 1) % LANES  # None is left out for long, also where only one thread is left.
                 if sealed >= self._at_once:
                     continue  # There is more.
                 sealed_number, due_s = number, now_s + self._look_every_s

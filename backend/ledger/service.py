@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import psycopg
@@ -26,8 +26,7 @@ from backend.ledger.tables import account, journal_entry, posting
 REVERSAL = "reversal"
 
 
-@dataclass(frozen=True, slots=True)
-class PostedEntry:
+class PostedEntry(NamedTuple):
     """An entry that is in the books.
 
     Attributes:
@@ -113,14 +112,11 @@ def post(connection: Connection, entries: Sequence[NewEntry]) -> list[PostedEntr
         new = _insert(connection, by_event)
     except psycopg.Error as error:
         raise _explained(error, entries) from error
-    before: dict[str, int] = {}
-    if len(new) < len(by_event):
-        known = [entry for event, entry in by_event.items() if event not in new]
-        before = _posted_before(connection, known)
+    if len(new) == len(by_event):
+        return [PostedEntry(new[event], event, True) for event in events]
+    before = _posted_before(connection, [entry for event, entry in by_event.items() if event not in new])
     return [
-        PostedEntry(new[event], event, is_new=True)
-        if event in new
-        else PostedEntry(before[event], event, is_new=False)
+        PostedEntry(new[event], event, True) if event in new else PostedEntry(before[event], event, False)
         for event in events
     ]
 
@@ -263,8 +259,8 @@ def _insert(connection: Connection, by_event: dict[str, NewEntry]) -> dict[str, 
         row = _driver(connection).execute(statements.POST_ONE, statements.parameters_of_one(entry)).fetchone()
         return {event: row[0]} if row is not None and row[0] is not None else {}
     events, entries = list(by_event), list(by_event.values())
-    rows = _driver(connection).execute(statements.INSERT_MANY, statements.parameters_of_many(entries))
-    return {events[place - 1]: entry_id for entry_id, place in rows}
+    cursor = _driver(connection).execute(statements.INSERT_MANY, statements.parameters_of_many(entries))
+    return {events[place - 1]: entry_id for entry_id, place in cursor.fetchall()}
 
 
 def _explained(error: psycopg.Error, entries: Sequence[NewEntry]) -> Exception:

@@ -150,7 +150,7 @@ def test_a_mistake_is_put_right_by_its_mirror(office: Office, table: Callable[[s
     with office.engine.begin() as connection:
         (wrong,) = post(connection, [entry(office, "1", 500)])
         taken_back = take_back(connection, office, wrong.entry_id)
-        assert take_back(connection, office, wrong.entry_id) == replace(taken_back, is_new=False)
+        assert take_back(connection, office, wrong.entry_id) == taken_back._replace(is_new=False)
         with pytest.raises(NotReversibleError):
             take_back(connection, office, taken_back.entry_id)
         with pytest.raises(EntryUnknownError):

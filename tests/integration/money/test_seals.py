@@ -269,6 +269,24 @@ def test_a_lane_that_is_being_sealed_is_left_to_its_sealer(
     assert (numbers(engine), numbers(engine, OTHER)) == ([(1, "a")], [(1, "b")])
 
 
+def test_a_call_seals_in_one_lane_and_begins_with_the_one_it_is_told(engine: Engine, office: Office) -> None:
+    lane = text("SELECT seal_lane_of(:book)")
+    pending = text("SELECT seal_pending(5, :lane)")
+    for first, second in ((BOOK, OTHER), (OTHER, BOOK)):
+        post_some(engine, entry(f"{first}-1", book=first), entry(f"{first}-2", book=second))
+        before = (len(numbers(engine, first)), len(numbers(engine, second)))
+        with engine.begin() as connection:
+            here = connection.scalar(lane, {"book": first})
+            assert here != connection.scalar(lane, {"book": second})
+            assert connection.scalar(pending, {"lane": here}) == 1
+        assert (len(numbers(engine, first)), len(numbers(engine, second))) == (before[0] + 1, before[1])
+        with engine.begin() as connection:
+            # Nothing is left there: the other lane's turn.
+            assert connection.scalar(pending, {"lane": here}) == 1
+            assert connection.scalar(pending, {"lane": here}) == 0
+        assert (len(numbers(engine, first)), len(numbers(engine, second))) == (before[0] + 1, before[1] + 1)
+
+
 def test_a_book_that_is_held_alone_holds_up_no_other(
     engine: Engine, database: Database, office: Office
 ) -> None:
@@ -432,7 +450,7 @@ def test_the_owner_cannot_pass_for_the_sealer(engine: Engine, database: Database
     frames = (
         "\nPL/pgSQL function public.seal_entries(bigint[]) line 5 at SQL statement"
         '\nSQL statement "SELECT public.seal_entries(ids)"'
-        "\nPL/pgSQL function public.seal_pending(integer) line 9 at PERFORM"
+        "\nPL/pgSQL function public.seal_pending(integer,integer) line 39 at PERFORM"
     )
     quoted = f"{forged} /* {frames}".replace("'", "''")
     with connect(database.owner_url) as owner, pytest.raises(errors.CheckViolation):
@@ -451,13 +469,13 @@ def test_the_owner_cannot_pass_for_the_sealer(engine: Engine, database: Database
         owner.execute(
             "CREATE FUNCTION forge() RETURNS void LANGUAGE plpgsql SET search_path = public"
             f" AS $do$ BEGIN {forged}; END $do$;"
-            "CREATE FUNCTION sealxpending(integer) RETURNS void LANGUAGE plpgsql"
+            "CREATE FUNCTION sealxpending(integer, integer) RETURNS void LANGUAGE plpgsql"
             f" AS $do${blank}BEGIN PERFORM public.forge(); END $do$;"
             "CREATE FUNCTION sealxbook(text) RETURNS void LANGUAGE plpgsql"
             f" AS $do${blank}BEGIN PERFORM public.forge(); END $do$"
         )
         owner.execute("SET search_path = pg_catalog")
-        for called in ("public.sealxpending(1)", "public.sealxbook('')"):
+        for called in ("public.sealxpending(1, 1)", "public.sealxbook('')"):
             with pytest.raises(errors.CheckViolation), owner.transaction():
                 owner.execute(f"SELECT {called}")
     assert len(numbers(engine)) == 1

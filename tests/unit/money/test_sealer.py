@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any, cast
 
 import psycopg
@@ -16,6 +17,7 @@ class Books:
     def __init__(self, numbers: list[int]) -> None:
         self._numbers, self._sealed = list(numbers), 0
         self.asked: list[int | str] = []
+        self.lanes: list[int] = []
         self.is_over = threading.Event()
 
     def __enter__(self) -> Books:
@@ -24,7 +26,7 @@ class Books:
     def __exit__(self, *_: object) -> None:
         return
 
-    def execute(self, sql: str, _: object = None) -> Books:
+    def execute(self, sql: str, values: Sequence[int] = ()) -> Books:
         if sql == LAST_NUMBER:
             self._row = self._numbers.pop(0) if len(self._numbers) > 1 else self._numbers[0]
             self._last = self._row
@@ -35,6 +37,7 @@ class Books:
         else:
             self._row, self._sealed = self._last - self._sealed, self._last
             self.asked.append("sealed")
+            self.lanes.append(values[1])
         return self
 
     def fetchone(self) -> tuple[int]:
@@ -64,3 +67,9 @@ def test_a_rush_that_goes_on_is_sealed_in_sets() -> None:
     asked = asked_of(Books(numbers), look_every_s=0.2)
     assert asked.count("sealed") > 2
     assert asked[-2:] == ["sealed", 39]
+
+
+def test_each_look_begins_with_the_other_lane() -> None:
+    books = Books(list(range(1, 40)))
+    asked_of(books, look_every_s=0.2)
+    assert books.lanes[:3] == [0, 1, 0]
