@@ -225,6 +225,8 @@ def _without_entry(
 
 def _without_doubles(bucket: Bucket, entry: Entry) -> tuple[Bucket, list[list[Line]]]:
     """One line of each side, and the others: the first in time of those with the right amount stays."""
+    if max(len(bucket.bills), len(bucket.flows), len(bucket.fees)) <= 1:
+        return bucket, []
     rest = Bucket(bucket.kind, bucket.entries)
     surplus: list[Line] = []
     for kept, lines in ((rest.bills, bucket.bills), (rest.flows, bucket.flows), (rest.fees, bucket.fees)):

@@ -13,6 +13,7 @@ import psycopg
 from sqlalchemy import Connection, func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as insert_or_not
 
+from backend.db.arrays import array_text
 from backend.ledger.tables import book
 from backend.reconciliation.accounts import Account
 from backend.reconciliation.errors import LineChangedError, OpeningBalanceError, OtherAccountError
@@ -242,8 +243,8 @@ def _new_lines(
         _KNOWN_LINES,
         {
             "account_id": account.account_id,
-            "sides": [line.side.value for line in lines],
-            "numbers": [line.external_id for line in lines],
+            "sides": array_text(line.side.value for line in lines),
+            "numbers": array_text(line.external_id for line in lines),
         },
     )
     known = {(row.side, row.external_id): row for row in rows}

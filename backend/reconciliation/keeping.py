@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
-from backend.db.arrays import among
+from backend.db.arrays import among, array_text
 from backend.ledger import service as ledger
 from backend.ledger.books import CITY_BOOK
 from backend.ledger.chart import Chart
@@ -222,7 +222,7 @@ def _copy_matches(connection: Connection, account: Account, placed: Sequence[_Pl
         for one in placed:
             match = one.match
             copy.write_row(
-                (one.match_id, account.account_id, match.key, match.rule, list(match.fields), now, "")
+                (one.match_id, account.account_id, match.key, match.rule, array_text(match.fields), now, "")
             )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
+import msgspec
+
 
 class Side(StrEnum):
     """Which of an account's statements a line stands in."""
@@ -61,8 +63,7 @@ SIDES: Mapping[Format, frozenset[Side]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class StatementLine:
+class StatementLine(msgspec.Struct, frozen=True):
     """One line.
 
     Attributes:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, text
+from sqlalchemy import Connection, Row, text
 
+from backend.db.arrays import array_text
 from backend.reconciliation.accounts import Account
 from backend.reconciliation.channel_rules import terms_of
 from backend.reconciliation.files import covered_days
@@ -188,9 +189,9 @@ def known_matches(connection: Connection, account: Account, keys: Iterable[str])
     rows = connection.execute(
         text(
             "SELECT match_id, key, principal_id IS NOT NULL AS by_person FROM reconciliation_match"
-            " WHERE account_id = :account_id AND undone_at IS NULL AND key = ANY(:keys)"
-        ).bindparams(bindparam("keys", list(set(keys)))),
-        {"account_id": account.account_id},
+            " WHERE account_id = :account_id AND undone_at IS NULL AND key = ANY(CAST(:keys AS text[]))"
+        ),
+        {"account_id": account.account_id, "keys": array_text(set(keys))},
     )
     return [Known(*row) for row in rows]
 

@@ -1,11 +1,15 @@
-"""What is held against each other, and what comes of it. Frozen values; nothing here asks a database."""
+"""What is held against each other, and what comes of it. Frozen values; nothing here asks a database.
+
+There are several for each line of a file, and a struct is made in a tenth of the time of a dataclass.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+
+import msgspec
 
 from backend.reconciliation.lines import Side
 
@@ -31,8 +35,7 @@ class CaseKind(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """A line of a statement that has to find its entry."""
 
     line_id: int
@@ -62,8 +65,7 @@ class Line:
         return self.value_on, self.second, self.external_id
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """An entry of our books, as far as it moved the account.
 
     Attributes:
@@ -84,8 +86,7 @@ class Entry:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Implied:
+class Implied(msgspec.Struct, frozen=True):
     """An entry that a matched line implies and nobody has posted yet.
 
     Attributes:
@@ -105,8 +106,7 @@ class Implied:
     channel: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(msgspec.Struct, frozen=True):
     """Lines and entries that belong together, and why.
 
     Attributes:
@@ -122,8 +122,7 @@ class Match:
     implied: tuple[Implied, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(msgspec.Struct, frozen=True):
     """What does not fit, as one thing to be dealt with.
 
     Attributes:
@@ -142,8 +141,7 @@ class Case:
     book_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """Everything that a look at an account found; what is in neither waits for a statement."""
 
     matches: tuple[Match, ...]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from backend.ledger.chart import Chart, Role
 from backend.ledger.rules import Dimensions, Line, NewEntry, credit, debit
@@ -34,7 +33,7 @@ def implied_entries(
         city_book: the book that is no estate's.
     """
     for book_id, fen in given.shares.items():
-        here = replace(occasion, book_id=book_id, on=given.on)
+        here = Occasion(book_id, occasion.now, given.on, occasion.actor, occasion.principal_id)
         about = Dimensions(book_id if book_id != city_book else None, None, None, given.channel or None)
         yield _entry(chart, here, source, given, about, fen)
 
