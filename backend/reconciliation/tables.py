@@ -10,6 +10,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
@@ -77,7 +78,7 @@ statement_line = Table(
     Column("payer", Text, nullable=False),
     Column("note", Text, nullable=False),
     Column("balance_fen", BigInteger),
-    Column("split_of", BigInteger, ForeignKey("statement_line.line_id")),
+    Column("split_of", BigInteger),
     UniqueConstraint("account_id", "side", "external_id"),
     Index("statement_line_value_on_idx", "account_id", "value_on"),
     Index(
@@ -162,7 +163,7 @@ reconciliation_case = Table(
     Index("reconciliation_case_book_id_idx", "book_id", "on_day"),
 )
 
-# What both kinds of standing point to is asked by their triggers, once a statement.
+# What both kinds of standing point to is asked by their triggers, once a statement, as is what a part is of.
 line_standing = Table(
     "line_standing",
     metadata,
@@ -178,11 +179,11 @@ line_standing = Table(
 entry_standing = Table(
     "entry_standing",
     metadata,
-    Column("account_id", Text, primary_key=True),
-    Column("entry_id", BigInteger, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("entry_id", BigInteger, nullable=False),
     Column("match_id", BigInteger),
     Column("case_id", BigInteger),
-    Index("entry_standing_entry_id_idx", "entry_id"),
+    PrimaryKeyConstraint("entry_id", "account_id"),
     Index("entry_standing_match_id_idx", "match_id", postgresql_where=text("match_id IS NOT NULL")),
     Index("entry_standing_case_id_idx", "case_id", postgresql_where=text("case_id IS NOT NULL")),
 )

@@ -206,6 +206,22 @@ def test_what_is_stood_on_neither_goes_nor_changes_its_number(
     assert month.standing() == before
 
 
+@pytest.mark.parametrize("role", [*ROLES, "superuser_url"])
+def test_a_part_of_a_line_that_is_not_there_is_refused(month: Books, database: Database, role: str) -> None:
+    with connect(getattr(database, role), autocommit=True) as connection:
+        if role == "superuser_url":
+            connection.execute("SET session_replication_role = replica")
+        with pytest.raises(refusals.ForeignKeyViolation) as said:
+            connection.execute(
+                "INSERT INTO statement_line (file_id, account_id, side, kind, external_id, line_no,"
+                " amount_fen, fee_fen, value_on, method, pay_ref, our_ref, payout_ref, book_ref, payer, note,"
+                " split_of) SELECT file_id, account_id, side, kind, 'part', 1, amount_fen, fee_fen, value_on,"
+                " '', '', '', '', '', '', '', %s FROM statement_line LIMIT 1",
+                [NOBODY],
+            )
+        assert said.value.diag.constraint_name == "statement_line_whole_is_known"
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_no_role_of_ours_may_turn_triggers_off(database: Database, role: str) -> None:
     with connect(getattr(database, role)) as connection, pytest.raises(refusals.InsufficientPrivilege):
