@@ -56,10 +56,11 @@ LOW_CONTRAST = """(least) => {
   return found;
 }"""
 
-# Everything a finger has to hit that is lower than a fingertip.
+# Everything a finger has to hit that is lower than a fingertip; a box to tick is hit anywhere on its words.
 SMALL_TARGETS = """(least) => [...document.querySelectorAll(
     "button, .button, .choice, .tap, summary, nav a, select, input:not([type=hidden]):not([type=radio])"
-  )].filter((node) => node.checkVisibility() && node.getBoundingClientRect().height < least)
+  )].filter((node) => node.checkVisibility()
+    && (node.closest("label") ?? node).getBoundingClientRect().height < least)
     .map((node) => `${node.tagName} ${node.textContent.trim().slice(0, 20)}`)"""
 
 UNLABELLED = """() => [...document.querySelectorAll("input:not([type=hidden]), select, textarea")]
@@ -143,6 +144,7 @@ def visit_all(town: Town, windows: Windows, width: int, look: Callable[[str, Pag
         "/finance/reports",
         f"/finance/reports/trial_balance?book={NORTH}",
         "/finance/closing",
+        f"/finance/closing?book={NORTH}&month=2026-07",  # nobody was charged: it may be closed despite that
         "/finance/take-over",
         "/finance/write-offs",
         "/finance/handing-on",
@@ -192,7 +194,7 @@ def test_every_page_fits_its_window_and_can_be_read_touched_and_listened_to(
 
     visit_all(town, windows, width, look)
     assert wrong == {}
-    assert len(seen) == 26
+    assert len(seen) == 27
 
 
 def test_chinese_is_painted_with_a_chinese_font(town: Town, windows: Windows) -> None:

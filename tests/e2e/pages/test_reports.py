@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from calendar import monthrange
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -15,6 +16,13 @@ from backend.closing.report_specs import REPORTS
 from backend.web import words
 from tests.e2e.pages.town import NORTH, SOUTH, Town
 from tests.e2e.pages.windows import DESK, PHONE, Windows, overflow_px, press
+
+
+def this_month() -> tuple[str, str, str]:
+    """The month that a charge counts for when it is run now, its first and its last day."""
+    today = words.today(datetime.now(UTC))
+    last = today.replace(day=monthrange(today.year, today.month)[1])
+    return f"{today:%Y-%m}", f"{today.replace(day=1)}", f"{last}"
 
 
 def at(windows: Windows, login: str, path: str, width: int = DESK) -> Page:
@@ -75,15 +83,16 @@ def test_every_report_fits_its_window(town: Town, windows: Windows, width: int) 
 
 
 def test_downloads_say_what_the_page_says(town: Town, windows: Windows) -> None:
-    town.charge("2026-11")
-    page = at(windows, "both", "/finance/reports/trial_balance?month=2026-11")
+    month, first, last = this_month()
+    town.charge(month)
+    page = at(windows, "both", f"/finance/reports/trial_balance?month={month}")
     shown = [row.split("\t") for row in page.locator("tbody tr").all_inner_texts()]
-    csv = page.request.get("/finance/reports/trial_balance.csv?month=2026-11")
+    csv = page.request.get(f"/finance/reports/trial_balance.csv?month={month}")
     assert csv.headers["content-type"].startswith("text/csv")
     lines = csv.body().decode("utf-8-sig").splitlines()
     assert len(lines) == len(shown) + 3
-    assert lines[0] == "试算平衡表 2026-11-01 至 2026-11-30"
-    excel = page.request.get("/finance/reports/trial_balance.xlsx?month=2026-11")
+    assert lines[0] == f"试算平衡表 {first} 至 {last}"
+    excel = page.request.get(f"/finance/reports/trial_balance.xlsx?month={month}")
     sheet = openpyxl.load_workbook(io.BytesIO(excel.body())).active
     assert sheet is not None
     rows = list(sheet.iter_rows(min_row=4, values_only=True))
@@ -161,9 +170,10 @@ def test_days_that_cannot_be_are_named_and_stay_in_the_form(
 def test_a_long_report_is_shown_in_parts(
     town: Town, windows: Windows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    town.charge("2026-11")
+    month, *_ = this_month()
+    town.charge(month)
     monkeypatch.setattr(closing_reports, "PAGE_ROWS", 1)
-    page = at(windows, "both", "/finance/reports/general_ledger?month=2026-11")
+    page = at(windows, "both", f"/finance/reports/general_ledger?month={month}")
     count = int(page.locator("[data-count]").inner_text())
     total, seen = page.locator("tfoot td").nth(4).inner_text(), 0
     while True:
