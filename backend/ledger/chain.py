@@ -43,7 +43,8 @@ class Fault:
 
     Attributes:
         seq: the first number that is wrong; 0 where it is about the book as a whole.
-        what: `gap`, `chain`, `entry` (missing or changed), `sums` (a day's sums) or `unsealed`.
+        what: `gap`, `chain`, `entry` (missing or changed), `sums` (a day's sums), `unsealed`, or `lent`
+            (a table inherits from one of the books', and lends it its rows).
     """
 
     book_id: str
@@ -114,6 +115,11 @@ _REST = text("""
         SELECT FROM journal_entry AS entry WHERE entry.book_id = :book
            AND NOT EXISTS (SELECT FROM seal WHERE seal.entry_id = entry.entry_id)
            AND entry.entry_id NOT IN (SELECT entry_id FROM unsealed_entries())
+    )
+    UNION ALL
+    SELECT 'lent' WHERE EXISTS (
+        SELECT FROM pg_inherits WHERE inhparent IN ('journal_entry'::regclass, 'posting'::regclass,
+            'seal'::regclass, 'balance_day'::regclass, 'period_change'::regclass)
     )
     UNION ALL
     SELECT 'sums' WHERE EXISTS (

@@ -29,6 +29,7 @@ FAULTS_ZH = {
     "entry": "凭证缺失或被改动",
     "sums": "每日发生额与分录不符",
     "unsealed": "有凭证漏封",
+    "lent": "另有数据表继承账簿的表",
 }
 
 # Before and after every entry, where no day is named.

@@ -1,6 +1,6 @@
 """Seals: numbers and hashes for entries, shortly after their commit.
 
-PostgreSQL does the sealing (`seal_pending` in `0020_many_entries.sql`), set by set; here is who calls it.
+PostgreSQL does the sealing (`seal_pending` in `0018_post_entry.sql`), set by set; here is who calls it.
 A notification at each commit would make all commits of the database wait for each other, so the sealer
 looks by itself, with each of its two threads twice a second: a look at nothing costs 0.2 ms. While entries
 arrive it also asks for the last one's number, and seals at once when that stands still: what a rush left
@@ -86,19 +86,22 @@ class Sealer:
                 is_away = isinstance(error, psycopg.OperationalError)
                 event = "sealer_without_database" if is_away else "sealing_refused"
                 log.warning(event, error=type(error).__name__, constraint=error.diag.constraint_name)
+                # What the one refuses is no reason to leave the other.
+                first_lane = (first_lane + 1) % LANES
                 self._stopping.wait(1)
 
     def _work(self, connection: psycopg.Connection[Any], lane: int) -> None:
         last_number = sealed_number = None
+        sealed = 0
         due_s = time.monotonic()
         while not self._stopping.is_set():
             (number,) = connection.execute(LAST_NUMBER).fetchone() or (0,)
-            now_s, sealed = time.monotonic(), 0
+            now_s, sealed_before, sealed = time.monotonic(), sealed, 0
             if now_s >= due_s or number == last_number != sealed_number:
                 (sealed,) = connection.execute(SEAL, [self._at_once, lane]).fetchone() or (0,)
                 lane = (lane + 1) % LANES  # None is left out for long, also where only one thread is left.
-                if sealed >= self._at_once:
-                    continue  # There is more.
+                if max(sealed, sealed_before) >= self._at_once:
+                    continue  # There is more, in this lane or in the one before.
                 sealed_number, due_s = number, now_s + self._look_every_s
             last_number = number
             is_busy = sealed > 0 or number != sealed_number

@@ -160,15 +160,16 @@ def unmatch(connection: Connection, match_id: int, *, reason: str, who: Principa
         ReasonMissingError
     """
     _check_reason(reason)
-    row = connection.execute(
-        select(reconciliation_match)
-        .where(reconciliation_match.c.match_id == match_id, reconciliation_match.c.undone_at.is_(None))
-        .with_for_update()
-    ).one_or_none()
-    if row is None:
+    stands = select(reconciliation_match.c.account_id).where(
+        reconciliation_match.c.match_id == match_id, reconciliation_match.c.undone_at.is_(None)
+    )
+    # A look takes the account first as well, and its matches after that.
+    account_id = connection.scalar(stands)
+    if account_id is not None:
+        lock_account(connection, account_id)
+    if account_id is None or connection.scalar(stands.with_for_update()) is None:
         raise NotMatchableError(f"匹配 match {match_id}")
-    account = account_of(connection, row.account_id)
-    lock_account(connection, account.account_id)
+    account = account_of(connection, account_id)
     connection.execute(
         update(reconciliation_match)
         .where(reconciliation_match.c.match_id == match_id)
@@ -361,12 +362,12 @@ def _stand(
 def _close_empty(
     connection: Connection, account: Account, reason: str, who: Principal, now: datetime
 ) -> None:
-    """Cases that have nothing left in them are dealt with."""
+    """Cases that have nothing left in them are dealt with; one about a balance never has anything in it."""
     connection.execute(
         text(
             "UPDATE reconciliation_case AS open"
             " SET closed_at = :now, closed_by = :who, close_reason = :reason"
-            " WHERE account_id = :account_id AND closed_at IS NULL"
+            " WHERE account_id = :account_id AND closed_at IS NULL AND kind <> 'balance'"
             " AND NOT EXISTS (SELECT FROM line_standing WHERE case_id = open.case_id)"
             " AND NOT EXISTS (SELECT FROM entry_standing WHERE case_id = open.case_id)"
         ),

@@ -23,6 +23,7 @@ _LINE = """
 """
 # Here and below, what is asked about a row is asked by its own key: a join would be planned by statistics,
 # which a table that was filled just now has not got, and then all that ever stood may be read for each row.
+# A plan that is kept from days when the tables were small is as bad: who looks lets none be kept.
 _OPEN_LINES = text(f"""
     SELECT {_LINE} FROM statement_line AS line
     WHERE line.account_id = :account_id AND line.value_on >= :from_on AND line.value_on < :to_on
@@ -50,7 +51,7 @@ _ENTRIES = """
            coalesce((SELECT event_key FROM journal_entry WHERE entry_id = entry.reverses_entry_id),
                     event_key) AS event_key,
            amount_fen, channel
-    FROM entry WHERE {waits}
+    FROM entry WHERE {waits} ORDER BY entry_id
 """
 _IN_WINDOW = """
     SELECT entry.* FROM journal_entry AS entry
@@ -83,7 +84,8 @@ _NOT_BACKED_OUT = """
 # A payout of a locked month was posted later than it left: the channel's line knows the day.
 _LEFT_ON = """coalesce((
         SELECT min((
-            SELECT min((SELECT value_on FROM statement_line WHERE line_id = there.line_id))
+            SELECT min((SELECT value_on FROM statement_line
+                        WHERE line_id = there.line_id AND side = 'payout'))
             FROM line_standing AS there WHERE match_id = known.match_id))
         FROM entry_standing AS known WHERE entry_id = entry.entry_id AND account_id <> :account_id
     ), effective_on)"""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 
 from backend.ledger.books import CITY_BOOK, chart_of
 from backend.ledger.chart import Role
@@ -68,6 +68,8 @@ def run_account(connection: Connection, account: Account, window: Window, now: d
         EntryConflictError: an entry that a line implies is posted already with other figures.
     """
     lock_account(connection, account.account_id)
+    # A worker's connection is as old as the worker: what it asks here is planned for the tables of today.
+    connection.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
     look = _Bank(connection, account, now) if account.is_bank else _Channel(connection, account, now)
     kept = look.run(window)
     balance = compare(connection, account, now)

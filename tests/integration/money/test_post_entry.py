@@ -49,8 +49,9 @@ UNBALANCED = (
     " SELECT e.entry_id, v.* FROM e, (VALUES (1, '1001', 100, 0), (2, '1002', 0, 99)) AS v"
 )
 TYPES = (
-    "text,text,text,date,timestamp with time zone,text,uuid,text,bigint,text,text[],bigint[],text[],uuid[],"
-    "uuid[],text[]"
+    "public.entry_text,public.entry_text,public.entry_text,public.entry_day,timestamp with time zone,"
+    "public.entry_text,public.entry_person,public.entry_text,bigint,public.entry_text,public.line_texts,bigint[],"
+    "public.line_texts,public.line_ids,public.line_ids,public.line_texts"
 )
 FRAME = f'"\nPL/pgSQL function public.post_entry({TYPES}) line 50 at SQL statement'
 
@@ -301,6 +302,42 @@ def test_a_function_of_the_owners_with_a_like_name_does_not_pass(
         with pytest.raises(errors.CheckViolation) as caught:
             owner.execute(f"SELECT {called}")
     assert caught.value.diag.constraint_name == "posting_is_balanced"
+    assert rows() == (0, 0)
+
+
+def test_the_guards_know_the_function_by_how_postgresql_writes_it(engine: Engine, estates: object) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL search_path = pg_catalog")
+        known, said = connection.exec_driver_sql(
+            "SELECT public.post_entry_signature(), 'public.post_entry'::regproc::regprocedure::text"
+        ).one()
+    assert known == said == f"public.post_entry({TYPES})"
+
+
+@pytest.mark.parametrize("named", sorted(set(TYPES.split(","))))
+@pytest.mark.parametrize("path", ["elsewhere, pg_catalog, public", "public, elsewhere", "pg_catalog"])
+def test_a_function_of_the_owners_with_a_like_type_does_not_pass(
+    database: Database, estates: object, rows: Callable[[], tuple[int, int]], named: str, path: str
+) -> None:
+    """A type that is on the path is written without its schema in a stack."""
+    quoted = named.removesuffix("[]").removeprefix("public.")
+    for kind in (f'elsewhere."{quoted}"', f'elsewhere."public.{quoted}"'):
+        with connect(database.owner_url) as owner:
+            owner.execute("CREATE SCHEMA elsewhere")
+            owner.execute(f"CREATE DOMAIN {kind} AS text")
+            owner.execute(f"SET search_path = {path}")
+            blank = "\n" * 40
+            like = kind + "[]" * named.endswith("[]")
+            given = ",".join(like if one == named else one for one in TYPES.split(","))
+            owner.execute(
+                f"CREATE FUNCTION public.post_entry({given}) RETURNS void LANGUAGE plpgsql"
+                f" SET search_path = {path} AS $do${blank}BEGIN {UNBALANCED}; END $do$"
+            )
+            nothing = ",".join(f"NULL::{one}" for one in given.split(","))
+            with pytest.raises(errors.CheckViolation) as caught:
+                owner.execute(f"SELECT public.post_entry({nothing})")
+            owner.rollback()
+        assert caught.value.diag.constraint_name == "posting_is_balanced"
     assert rows() == (0, 0)
 
 

@@ -287,6 +287,16 @@ def test_a_call_seals_in_one_lane_and_begins_with_the_one_it_is_told(engine: Eng
         assert (len(numbers(engine, first)), len(numbers(engine, second))) == (before[0] + 1, before[1] + 1)
 
 
+@pytest.mark.parametrize("asked", ["0, 0", "-1, 0", "NULL, 0", "5, 2", "5, NULL"])
+def test_a_set_of_none_is_refused_and_nothing_is_taken_for_sealed(
+    engine: Engine, database: Database, office: Office, asked: str
+) -> None:
+    post_some(engine, entry("a"))
+    with connect(database.app_url) as app, pytest.raises(errors.InvalidParameterValue):
+        app.execute(f"SELECT seal_pending({asked})")
+    assert sealed(engine) == 1
+
+
 def test_a_book_that_is_held_alone_holds_up_no_other(
     engine: Engine, database: Database, office: Office
 ) -> None:
@@ -471,13 +481,19 @@ def test_the_owner_cannot_pass_for_the_sealer(engine: Engine, database: Database
             f" AS $do$ BEGIN {forged}; END $do$;"
             "CREATE FUNCTION sealxpending(integer, integer) RETURNS void LANGUAGE plpgsql"
             f" AS $do${blank}BEGIN PERFORM public.forge(); END $do$;"
-            "CREATE FUNCTION sealxbook(text) RETURNS void LANGUAGE plpgsql"
+            "CREATE FUNCTION sealxbook(character varying) RETURNS void LANGUAGE plpgsql"
             f" AS $do${blank}BEGIN PERFORM public.forge(); END $do$"
         )
         owner.execute("SET search_path = pg_catalog")
-        for called in ("public.sealxpending(1, 1)", "public.sealxbook('')"):
+        owner.execute("CREATE SCHEMA evil; CREATE DOMAIN evil.text AS pg_catalog.text")
+        owner.execute("SET search_path = evil, pg_catalog")
+        owner.execute(
+            "CREATE FUNCTION public.seal_book(evil.text) RETURNS void LANGUAGE plpgsql"
+            f" AS $do${blank}BEGIN PERFORM public.forge(); END $do$"
+        )
+        for called in ("sealxpending(1, 1)", "sealxbook('')", "seal_book(''::evil.text)"):
             with pytest.raises(errors.CheckViolation), owner.transaction():
-                owner.execute(f"SELECT {called}")
+                owner.execute(f"SELECT public.{called}")
     assert len(numbers(engine)) == 1
 
 

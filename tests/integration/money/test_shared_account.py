@@ -266,6 +266,25 @@ def test_a_difference_that_somebody_explained_does_not_come_back_until_it_is_ano
     assert (case.on, case.difference_fen) == (date(2026, 11, 12), 2)
 
 
+def test_work_on_a_line_explains_nothing_about_the_balance(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    november(town, date(2026, 11, 9))
+    off_by_one(monkeypatch)
+    town.day(date(2026, 11, 10))
+    (about_balance,) = town.cases()
+    clerk, now = town.people[0], town.desk.clock()
+    with town.office.engine.begin() as connection:
+        match_id = connection.scalar(
+            text("SELECT min(match_id) FROM reconciliation_match JOIN line_standing USING (match_id)")
+        )
+        case_id = actions.unmatch(connection, match_id, reason="看错了", who=clerk, now=now)
+        actions.match_case(connection, case_id, reason="没错", who=clerk, now=now)
+    assert town.cases() == [about_balance]
+    with town.office.engine.connect() as connection:
+        assert case_of(connection, case_id).closed_at is not None
+
+
 def test_a_line_that_has_its_own_case_is_not_a_second_one(town: Town) -> None:
     november(town, date(2026, 11, 5))
     # Paid at the channel, and its notice never came to us.

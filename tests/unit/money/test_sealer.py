@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import psycopg
 
 from backend.ledger.sealing import LAST_NUMBER, Sealer
+from estate.processes import wait_until
 
 
 class Books:
@@ -67,6 +69,63 @@ def test_a_rush_that_goes_on_is_sealed_in_sets() -> None:
     asked = asked_of(Books(numbers), look_every_s=0.2)
     assert asked.count("sealed") > 2
     assert asked[-2:] == ["sealed", 39]
+
+
+class Lanes:
+    """A database with so many entries to seal in each lane; at each look one more arrives in the second."""
+
+    def __init__(self, waiting: list[int], *, refused: int | None = None) -> None:
+        self.waiting, self._refused = waiting, refused
+
+    def __enter__(self) -> Lanes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def execute(self, sql: str, values: Sequence[int] = ()) -> Lanes:
+        self._row = 0
+        if sql != LAST_NUMBER:
+            at_most, first_lane = values
+            self.waiting[1] += 1
+            for lane in (first_lane, 1 - first_lane):
+                if lane == self._refused and self.waiting[lane]:
+                    raise psycopg.errors.NumericValueOutOfRange
+                self._row = min(at_most, self.waiting[lane])
+                self.waiting[lane] -= self._row
+                if self._row:
+                    break
+        return self
+
+    def fetchone(self) -> tuple[int]:
+        return (self._row,)
+
+
+@contextmanager
+def sealing(lanes: Lanes, first_lane: int) -> Iterator[None]:
+    """One thread alone, which rests for a minute when it thinks that there is nothing to do."""
+    connect = cast("Callable[[], psycopg.Connection[Any]]", lambda: lanes)
+    sealer = Sealer(connect, look_every_s=60, at_once=10)
+    thread = threading.Thread(target=sealer.run, args=(first_lane,))
+    thread.start()
+    try:
+        yield
+    finally:
+        sealer.stop()
+        thread.join()
+
+
+def test_a_full_lane_does_not_rest_because_the_other_has_little() -> None:
+    lanes = Lanes([1_000, 0])
+    with sealing(lanes, 0):
+        wait_until(lambda: lanes.waiting[0] == 0, 20, "the sealer rests")
+
+
+def test_a_lane_that_refuses_does_not_keep_its_thread_from_the_other() -> None:
+    lanes = Lanes([5, 5], refused=0)
+    with sealing(lanes, 0):
+        wait_until(lambda: lanes.waiting[1] == 0, 20, "the other lane is not sealed")
+    assert lanes.waiting[0] == 5
 
 
 def test_each_look_begins_with_the_other_lane() -> None:

@@ -18,7 +18,8 @@ CREATE FUNCTION entry_fen_max() RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL S
 -- As in 0015, with the bound of an entry.
 CREATE OR REPLACE FUNCTION journal_entry_is_allowed(entry journal_entry) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    IF entry.effective_on NOT BETWEEN '1900-01-01' AND '9999-12-31' OR NOT isfinite(entry.posted_at)
+    IF entry.effective_on NOT BETWEEN '1900-01-01' AND '9999-12-31'
+       OR entry.posted_at NOT BETWEEN '1900-01-01 UTC' AND '9999-12-31 UTC'
        OR entry.posted_xid <> pg_current_xact_id() OR entry.total_fen > public.entry_fen_max() THEN
         RAISE EXCEPTION 'entry % has a day, a moment, a sum or a transaction that is none', entry.entry_id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_entry_is_of_this_world',
@@ -45,12 +46,29 @@ BEGIN
     END IF;
 END $$;
 
+-- The types of what post_entry is given. The guards know the function by how PostgreSQL writes it; a type of the
+-- system is written without its schema, and so would be one of that name in another schema.
+CREATE DOMAIN entry_text AS text;
+CREATE DOMAIN entry_day AS date;
+CREATE DOMAIN entry_person AS uuid;
+CREATE DOMAIN line_texts AS text[];
+CREATE DOMAIN line_ids AS uuid[];
+
+-- How PostgreSQL writes post_entry in a stack.
+CREATE FUNCTION post_entry_signature() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT 'public.post_entry(public.entry_text,public.entry_text,public.entry_text,public.entry_day,'
+        'timestamp with time zone,public.entry_text,public.entry_person,public.entry_text,'
+        'bigint,public.entry_text,public.line_texts,bigint[],'
+        'public.line_texts,public.line_ids,public.line_ids,public.line_texts)'
+$$;
+
 -- Posts one entry; its number, or NULL where its event is posted already. The lines are arrays of the same length; an
 -- amount is a debit above zero and a credit below. A dimension that no line has may be NULL as a whole.
 CREATE FUNCTION post_entry(
-    in_book text, kind_of_event text, key_of_event text, counts_for date, written_at timestamptz, summary text,
-    principal uuid, acts text, reverses bigint, why text,
-    codes text[], amounts_fen bigint[], estates text[], units uuid[], households uuid[], channels text[]
+    in_book entry_text, kind_of_event entry_text, key_of_event entry_text, counts_for entry_day,
+    written_at timestamptz, summary entry_text, principal entry_person, acts entry_text, reverses bigint,
+    why entry_text, codes line_texts, amounts_fen bigint[], estates line_texts, units line_ids, households line_ids,
+    channels line_texts
 ) RETURNS bigint LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -83,8 +101,8 @@ BEGIN
     -- Where this stack is not the one that the guards know (another function calls, the connection keeps the values of
     -- parameters for its errors, PostgreSQL speaks another language), the entry is one statement for them to look at.
     GET DIAGNOSTICS stack = PG_CONTEXT;
-    IF stack NOT LIKE 'PL/pgSQL function public.post_entry(text,text,text,date,timestamp with time zone,text,uuid,text,'
-        'bigint,text,text[],bigint[],text[],uuid[],uuid[],text[]) line __ at GET DIAGNOSTICS' THEN
+    IF stack NOT LIKE 'PL/pgSQL function ' || replace(public.post_entry_signature(), '_', '\_')
+        || ' line __ at GET DIAGNOSTICS' THEN
         WITH entry AS (
             INSERT INTO public.journal_entry (
                 book_id, event_kind, event_key, effective_on, posted_at, line_count, total_fen, summary_zh,
@@ -152,26 +170,44 @@ BEGIN
             USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'posting_account_is_known', TABLE = 'posting';
     ELSIF (
         reverses IS NULL AND why IS NULL AND counts_for BETWEEN '1900-01-01' AND '9999-12-31'
-        AND total <= public.entry_fen_max() AND isfinite(written_at) AND public.journal_entry_is_everyday(kind_of_event)
+        AND total <= public.entry_fen_max() AND written_at BETWEEN '1900-01-01 UTC' AND '9999-12-31 UTC'
+        AND public.journal_entry_is_everyday(kind_of_event)
     ) IS NOT TRUE THEN
         PERFORM public.journal_entry_is_allowed(entry) FROM public.journal_entry AS entry WHERE entry_id = new_id;
     END IF;
     RETURN new_id;
 END $$;
-REVOKE ALL ON FUNCTION post_entry(
-    text, text, text, date, timestamptz, text, uuid, text, bigint, text, text[], bigint[], text[], uuid[], uuid[],
-    text[]
-) FROM PUBLIC;
+REVOKE ALL ON FUNCTION post_entry FROM PUBLIC;
 
 -- Whether rows come from post_entry itself. The last line of a stack is the outermost function, and no text that a
 -- caller chooses ends like this: statements, values and odd names stand in quotes. Looking for words as long as these
 -- skips most of a stack, which LIKE reads to its end.
 CREATE FUNCTION is_post_entry(stack text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT split_part(
-        stack, E'"\nPL/pgSQL function public.post_entry(text,text,text,date,timestamp with time zone,text,uuid,text,'
-        'bigint,text,text[],bigint[],text[],uuid[],uuid[],text[]) line ', -1
+        stack, E'"\nPL/pgSQL function ' || public.post_entry_signature() || ' line ', -1
     ) LIKE '__ at SQL statement'
 $$;
+
+-- A look at an index for each entry goes down from the root each time; asked for all of them at once, PostgreSQL goes
+-- from one to the next. In functions of their own, because the settings would cost a statement of one entry more than
+-- they save it.
+
+-- How many of these entries have a first posting.
+CREATE FUNCTION first_postings(ids bigint[]) RETURNS bigint LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+BEGIN
+    RETURN (SELECT count(*) FROM public.posting WHERE entry_id = ANY (ids) AND line_no = 1);
+END $$;
+
+-- What these entries say of themselves.
+CREATE FUNCTION declared_entries(ids bigint[]) RETURNS TABLE (entry_id bigint, line_count smallint, total_fen bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+BEGIN
+    RETURN QUERY SELECT entry.entry_id, entry.line_count, entry.total_fen
+        FROM public.journal_entry AS entry WHERE entry.entry_id = ANY (ids);
+END $$;
 
 -- As in 0015, for whatever does not come from post_entry; and PostgreSQL's own operators compare, whatever the caller's
 -- search path has.
@@ -180,6 +216,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     stack text;
     odd record;
+    ids bigint[];
     first_book text;
     last_book text;
     first_on date;
@@ -196,13 +233,14 @@ BEGIN
             USING ERRCODE = 'invalid_transaction_state', CONSTRAINT = 'journal_entry_sees_locks',
                   TABLE = 'journal_entry';
     END IF;
-    SELECT min(book_id), max(book_id), min(effective_on), bool_and(
+    SELECT array_agg(entry_id), min(book_id), max(book_id), min(effective_on), bool_and(
                reverses_entry_id IS NULL AND reason IS NULL AND posted_xid = pg_current_xact_id()
-               AND effective_on BETWEEN '1900-01-01' AND '9999-12-31' AND isfinite(posted_at)
+               AND effective_on BETWEEN '1900-01-01' AND '9999-12-31'
+               AND posted_at BETWEEN '1900-01-01 UTC' AND '9999-12-31 UTC'
                AND total_fen <= public.entry_fen_max()
                AND public.journal_entry_is_everyday(event_kind)
            )
-    INTO first_book, last_book, first_on, everyday FROM added;
+    INTO ids, first_book, last_book, first_on, everyday FROM added;
     -- Held until the end of the transaction: a lock of a month waits for it, or it for the lock. Each is a
     -- question of its own, so that the next one sees what was locked meanwhile.
     IF first_book = last_book THEN
@@ -214,17 +252,13 @@ BEGIN
                 SELECT CASE change WHEN 'lock' THEN (month + interval '1 month')::date ELSE month END
                 FROM public.period_change WHERE book_id = first_book ORDER BY change_no DESC LIMIT 1
             ), '-infinity')
-        ) OR EXISTS (
-            SELECT FROM added
-            WHERE (SELECT true FROM public.posting WHERE entry_id = added.entry_id AND line_no = 1) IS NULL
-        );
+        ) OR public.first_postings(ids) <> cardinality(ids);
     ELSIF first_book IS NOT NULL THEN
         PERFORM pg_advisory_xact_lock_shared(7205224, hashtext(book_id))
         FROM added GROUP BY book_id ORDER BY book_id;
-        broken := EXISTS (
+        broken := public.first_postings(ids) <> cardinality(ids) OR EXISTS (
             SELECT FROM added LEFT JOIN public.book USING (book_id)
-            WHERE (SELECT true FROM public.posting WHERE entry_id = added.entry_id AND line_no = 1) IS NULL
-               OR (added.effective_on >= public.period_open_from(book.book_id)) IS NOT TRUE
+            WHERE (added.effective_on >= public.period_open_from(book.book_id)) IS NOT TRUE
                OR book.book_id IS NULL
         );
     END IF;
@@ -274,21 +308,26 @@ BEGIN
     IF public.is_post_entry(stack) THEN
         RETURN NULL;
     END IF;
+    -- Added up together rather than joined: a kept plan for few of either would compare each with each.
     IF NOT EXISTS (
         SELECT FROM (
-            SELECT entry_id, count(*) AS lines, min(line_no) AS first_no, max(line_no) AS last_no,
-                   sum(debit_fen) AS debit_fen, sum(credit_fen) AS credit_fen,
-                   bool_and(
+            SELECT entry_id, count(line_no) AS lines, min(line_no) AS first_no, max(line_no) AS last_no,
+                   sum(debit_fen) AS debit_fen, sum(credit_fen) AS credit_fen, bool_and(sound) AS sound,
+                   max(line_count) AS line_count, max(total_fen) AS total_fen
+            FROM (
+                SELECT entry_id, line_no, debit_fen, credit_fen,
                        (debit_fen > 0 AND credit_fen = 0 OR credit_fen > 0 AND debit_fen = 0)
-                       AND account_code IN (SELECT account_code FROM public.account)
-                   ) AS sound
-            FROM added GROUP BY entry_id
+                       AND account_code IN (SELECT account_code FROM public.account) AS sound,
+                       NULL::smallint AS line_count, NULL::bigint AS total_fen
+                FROM added
+                UNION ALL
+                SELECT entry_id, NULL, NULL, NULL, NULL, line_count, total_fen
+                FROM public.declared_entries(ARRAY(SELECT entry_id FROM added WHERE line_no = 1))
+            ) AS said GROUP BY entry_id
         ) AS sums
         WHERE (
-            SELECT sums.debit_fen = sums.credit_fen AND sums.debit_fen = entry.total_fen
-               AND sums.lines = entry.line_count AND sums.first_no = 1 AND sums.last_no = entry.line_count
-               AND sums.sound
-            FROM public.journal_entry AS entry WHERE entry.entry_id = sums.entry_id
+            debit_fen = credit_fen AND debit_fen = total_fen AND lines = line_count AND first_no = 1
+            AND last_no = line_count AND sound
         ) IS NOT TRUE
     ) THEN
         RETURN NULL;
@@ -332,8 +371,8 @@ DECLARE
     stack text;
 BEGIN
     GET DIAGNOSTICS stack = PG_CONTEXT;
-    IF stack LIKE E'%\nPL/pgSQL function public.seal\\_pending(integer) line __ at PERFORM'
-       OR stack LIKE E'%\nPL/pgSQL function public.seal\\_book(text) line __ at PERFORM' THEN
+    IF stack LIKE E'%\nPL/pgSQL function public.seal\\_pending(integer,integer) line __ at PERFORM'
+       OR stack LIKE E'%\nPL/pgSQL function public.seal\\_book(character varying) line __ at PERFORM' THEN
         RETURN NULL;
     END IF;
     IF EXISTS (
@@ -380,8 +419,9 @@ LANGUAGE sql STABLE ROWS 1000 AS $$
         SELECT p.entry_id, string_agg(
             length(p.line_no::text) || ':' || p.line_no || ','
             || length(p.account_code) || ':' || p.account_code || ','
-            || length(p.debit_fen::text) || ':' || p.debit_fen || ','
-            || length(p.credit_fen::text) || ':' || p.credit_fen || ',' || public.ledger_field(p.estate_id)
+            || CASE WHEN p.debit_fen = 0 THEN '1:0,' ELSE length(p.debit_fen::text) || ':' || p.debit_fen || ',' END
+            || CASE WHEN p.credit_fen = 0 THEN '1:0,' ELSE length(p.credit_fen::text) || ':' || p.credit_fen || ',' END
+            || public.ledger_field(p.estate_id)
             || CASE WHEN p.unit_id IS NULL THEN '-,' ELSE '36:' || p.unit_id || ',' END
             || CASE WHEN p.household_id IS NULL THEN '-,' ELSE '36:' || p.household_id || ',' END
             || public.ledger_field(p.channel) || E'\n', '' ORDER BY p.line_no) AS text
@@ -420,7 +460,95 @@ BEGIN
     ON CONFLICT (book_id, account_code, effective_on) DO UPDATE
         SET debit_fen = day.debit_fen + excluded.debit_fen, credit_fen = day.credit_fen + excluded.credit_fen;
 END $$;
-ALTER FUNCTION seal_pending(integer) SET plan_cache_mode = force_generic_plan;
+
+-- As in 0015, but one lane a call, so that the other is free for another sealer: `first_lane`, or where nothing is to
+-- be sealed there, or another sealer has it, the other one.
+DROP FUNCTION seal_pending(integer);
+CREATE FUNCTION seal_pending(at_most integer, first_lane integer DEFAULT 0) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+    here smallint;
+    held text[];
+    left_xid xid8;
+    found record;
+    done integer := 0;
+BEGIN
+    -- A set of none would be full, and everything before it taken for sealed.
+    IF (at_most >= 1) IS NOT TRUE OR (first_lane IN (0, 1)) IS NOT TRUE THEN
+        RAISE EXCEPTION 'a set has at least one entry, not %, and there is no lane % but 0 and 1', at_most, first_lane
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    FOREACH here IN ARRAY ARRAY[first_lane, 1 - first_lane] LOOP
+        CONTINUE WHEN NOT pg_try_advisory_xact_lock(7205223, here);
+        held := '{}';
+        left_xid := NULL;
+        LOOP
+            WITH fresh AS MATERIALIZED (
+                SELECT entry_id, book_id, posted_xid FROM public.unsealed_entries(here)
+                WHERE book_id <> ALL (held) LIMIT at_most
+            ), free AS MATERIALIZED (
+                SELECT book_id, first_id FROM (
+                    SELECT book_id, min(entry_id) AS first_id FROM fresh GROUP BY book_id
+                ) AS each WHERE pg_try_advisory_xact_lock_shared(7205224, hashtext(book_id))
+            )
+            SELECT array_agg(fresh.entry_id) FILTER (WHERE free.book_id IS NOT NULL) AS ids,
+                   count(fresh.entry_id) = at_most AS is_full, max(fresh.posted_xid) AS last_xid,
+                   min(fresh.posted_xid) FILTER (WHERE free.book_id IS NULL) AS left_xid,
+                   array_agg(DISTINCT fresh.book_id) FILTER (WHERE free.book_id IS NULL) AS held,
+                   array_agg(DISTINCT free.first_id) AS first_ids, pg_current_snapshot() AS seen
+            INTO found FROM fresh LEFT JOIN free USING (book_id);
+            left_xid := least(left_xid, found.left_xid);
+            -- A set that is full of a held book's entries is no set: the other books' come behind them.
+            EXIT WHEN found.held IS NULL OR NOT found.is_full;
+            held := held || found.held;
+        END LOOP;
+        -- Who held a book alone a moment ago has sealed it whole, which that look may not have seen.
+        CONTINUE WHEN EXISTS (SELECT FROM public.seal WHERE entry_id = ANY (found.first_ids));
+        IF found.ids IS NOT NULL THEN
+            PERFORM public.seal_entries(found.ids);
+            done := done + cardinality(found.ids);
+        END IF;
+        -- Of a full set, the last transaction may have more. Numbers of another server stand as long as anything of
+        -- them is left. Where nobody posted, nothing is written.
+        UPDATE public.seal_lane
+        SET sealed_below = least(pg_snapshot_xmin(found.seen), left_xid,
+                                 CASE WHEN found.is_full THEN found.last_xid END)
+        WHERE lane = here AND sealed_below <> pg_snapshot_xmin(found.seen)
+          AND CASE WHEN sealed_below > pg_snapshot_xmax(found.seen)
+                   THEN left_xid IS NULL AND NOT found.is_full
+                   ELSE found.last_xid IS NOT NULL OR EXISTS (
+                       SELECT FROM public.journal_entry
+                       WHERE posted_xid BETWEEN sealed_below AND pg_snapshot_xmax(found.seen)
+                   ) END;
+        EXIT WHEN done > 0;
+    END LOOP;
+    RETURN done;
+END $$;
+REVOKE ALL ON FUNCTION seal_pending(integer, integer) FROM PUBLIC;
+
+-- As in 0015, with a type that PostgreSQL writes in words of its own, which no other type's are.
+DROP FUNCTION seal_book(text);
+CREATE FUNCTION seal_book(of_book character varying) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+    ids bigint[];
+    done integer := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(7205224, hashtext(of_book));
+    LOOP
+        SELECT array_agg(entry_id) INTO ids FROM (
+            SELECT entry_id FROM public.unsealed_entries(public.seal_lane_of(of_book))
+            WHERE book_id = of_book LIMIT 10000
+        ) AS fresh;
+        EXIT WHEN ids IS NULL;
+        PERFORM public.seal_entries(ids);
+        done := done + cardinality(ids);
+    END LOOP;
+    RETURN done;
+END $$;
+REVOKE ALL ON FUNCTION seal_book FROM PUBLIC;
 
 -- And no other guard of the books searches the path of its caller.
 ALTER FUNCTION account_keeps_its_meaning() SET search_path = pg_catalog, pg_temp;
