@@ -41,8 +41,13 @@ _LINE_NAMES = ", ".join(LINE_COLUMNS)
 _EVENT = "book_id, event_kind, event_key"
 
 
-# One array for each column of the lines, a debit as an amount above zero and a credit below.
-POST_ONE = "SELECT post_entry(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+# One array for each column of the lines, a debit as an amount above zero and a credit below. The function's
+# types are domains, which cost more to read than to become.
+_GIVEN = (
+    *("text", "text", "text", "date", "timestamptz", "text", "uuid", "text", "bigint", "text"),
+    *("text[]", "bigint[]", "text[]", "uuid[]", "uuid[]", "text[]"),
+)
+POST_ONE = f"SELECT post_entry({', '.join(f'%s::{kind}' for kind in _GIVEN)})"
 
 
 def parameters_of_one(entry: NewEntry) -> tuple[Any, ...]:
