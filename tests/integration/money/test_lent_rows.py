@@ -98,6 +98,21 @@ def test_a_lent_reopening_opens_no_month(
     assert said.value.diag.constraint_name == "journal_entry_period_is_open"
 
 
+def test_no_function_reads_a_table_with_what_others_lend_it(engine: Engine, office: Office) -> None:
+    """Whoever writes one of these functions anew writes ONLY."""
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql(
+            r"""
+            SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosrc ~ (
+                SELECT '\m(FROM|JOIN|UPDATE) public\.(' || string_agg(relname, '|') || ')\M(?!\()'
+                FROM pg_class
+                WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND NOT relispartition
+            )
+            """
+        )
+        assert found.scalars().all() == []
+
+
 def test_a_table_that_lends_for_good_is_named_by_the_check(
     engine: Engine, database: Database, office: Office
 ) -> None:

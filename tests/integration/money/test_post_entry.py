@@ -315,27 +315,24 @@ def test_the_guards_know_the_function_by_how_postgresql_writes_it(engine: Engine
 
 
 @pytest.mark.parametrize("named", sorted(set(TYPES.split(","))))
-@pytest.mark.parametrize("path", ["elsewhere, pg_catalog, public", "public, elsewhere", "pg_catalog"])
 def test_a_function_of_the_owners_with_a_like_type_does_not_pass(
-    database: Database, estates: object, rows: Callable[[], tuple[int, int]], named: str, path: str
+    database: Database, estates: object, rows: Callable[[], tuple[int, int]], named: str
 ) -> None:
     """A type that is on the path is written without its schema in a stack."""
-    quoted = named.removesuffix("[]").removeprefix("public.")
-    for kind in (f'elsewhere."{quoted}"', f'elsewhere."public.{quoted}"'):
+    plain = named.removesuffix("[]").removeprefix("public.")
+    paths = ("elsewhere, pg_catalog, public", "public, elsewhere", "pg_catalog")
+    for name, path in product((plain, f"public.{plain}"), paths):
+        kind, blank = f'elsewhere."{name}"', "\n" * 40
+        like = kind + "[]" * named.endswith("[]")
+        given = [like if one == named else one for one in TYPES.split(",")]
         with connect(database.owner_url) as owner:
-            owner.execute("CREATE SCHEMA elsewhere")
-            owner.execute(f"CREATE DOMAIN {kind} AS text")
-            owner.execute(f"SET search_path = {path}")
-            blank = "\n" * 40
-            like = kind + "[]" * named.endswith("[]")
-            given = ",".join(like if one == named else one for one in TYPES.split(","))
+            owner.execute(f"CREATE SCHEMA elsewhere; CREATE DOMAIN {kind} AS text; SET search_path = {path}")
             owner.execute(
-                f"CREATE FUNCTION public.post_entry({given}) RETURNS void LANGUAGE plpgsql"
+                f"CREATE FUNCTION public.post_entry({','.join(given)}) RETURNS void LANGUAGE plpgsql"
                 f" SET search_path = {path} AS $do${blank}BEGIN {UNBALANCED}; END $do$"
             )
-            nothing = ",".join(f"NULL::{one}" for one in given.split(","))
             with pytest.raises(errors.CheckViolation) as caught:
-                owner.execute(f"SELECT public.post_entry({nothing})")
+                owner.execute(f"SELECT public.post_entry({','.join(f'NULL::{one}' for one in given)})")
             owner.rollback()
         assert caught.value.diag.constraint_name == "posting_is_balanced"
     assert rows() == (0, 0)

@@ -1,6 +1,6 @@
 -- One entry at a time, the most frequent writing of all, goes through one function: it refuses what the tables'
 -- guards refuse, but while it writes, where the guards must read what was written. SQL that adds rows in any other
--- way meets the guards as before.
+-- way meets the guards as before, which look at many entries for less; and two sealers work side by side.
 
 -- An entry of this kind is looked at by journal_entry_is_allowed.
 CREATE FUNCTION journal_entry_is_everyday(kind_of_event text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
