@@ -1,6 +1,6 @@
 """The canonical text of an entry, which its seal is made of (docs/ledger.md). Pure.
 
-PostgreSQL has the same in `0018_post_entry.sql`; a test holds the two together.
+PostgreSQL has the same in `0018_sealing.sql`; a test holds the two together.
 """
 
 from __future__ import annotations

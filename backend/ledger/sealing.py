@@ -1,6 +1,6 @@
 """Seals: numbers and hashes for entries, shortly after their commit.
 
-PostgreSQL does the sealing (`seal_pending` in `0018_post_entry.sql`), set by set; here is who calls it.
+PostgreSQL does the sealing (`seal_pending` in `0018_sealing.sql`), set by set; here is who calls it.
 A notification at each commit would make all commits of the database wait for each other, so the sealer
 looks by itself, with each of its two threads twice a second: a look at nothing costs 0.2 ms. While entries
 arrive it also asks for the last one's number, and seals at once when that stands still: what a rush left

@@ -44,7 +44,8 @@ _EVENT = "book_id, event_kind, event_key"
 # One array for each column of the lines, a debit as an amount above zero and a credit below. The function's
 # types are domains, which cost more to read than to become.
 _GIVEN = (
-    *("text", "text", "text", "date", "timestamptz", "text", "uuid", "text", "bigint", "text"),
+    # How many lines there are and what they add up to, it sees for itself.
+    *(kind for name, kind in ENTRY_COLUMNS.items() if name not in {"line_count", "total_fen"}),
     *("text[]", "bigint[]", "text[]", "uuid[]", "uuid[]", "text[]"),
 )
 POST_ONE = f"SELECT post_entry({', '.join(f'%s::{kind}' for kind in _GIVEN)})"

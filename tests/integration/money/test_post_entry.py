@@ -116,6 +116,8 @@ REFUSED: list[tuple[dict[str, object], str]] = [
     ({"counts_for": "1899-12-31"}, "journal_entry_is_of_this_world"),
     ({"counts_for": "infinity"}, "journal_entry_is_of_this_world"),
     ({"written_at": "-infinity"}, "journal_entry_is_of_this_world"),
+    ({"written_at": "20000-01-01 00:00:00+00"}, "journal_entry_is_of_this_world"),
+    ({"written_at": "0044-03-15 00:00:00+00 BC"}, "journal_entry_is_of_this_world"),
     ({"amounts_fen": "{10000000000001,-10000000000001}"}, "journal_entry_is_of_this_world"),
     ({"why": "because"}, "journal_entry_reversal_has_reason"),
     ({"reverses": 1}, "journal_entry_reversal_has_reason"),

@@ -244,14 +244,19 @@ def test_one_fen_too_much_is_one_case_and_every_close_says_so(
         assert "相符" in str(case_of(connection, case.case_id).close_reason)
 
 
-def test_a_difference_that_somebody_explained_does_not_come_back_until_it_is_another(
-    town: Town, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def one_fen_off(town: Town, monkeypatch: pytest.MonkeyPatch) -> CaseView:
+    """The case about a balance that the channel has told wrongly since the tenth."""
     november(town, date(2026, 11, 9))
     off_by_one(monkeypatch)
     town.day(date(2026, 11, 10))
     (case,) = town.cases()
-    now = town.desk.clock()
+    return case
+
+
+def test_a_difference_that_somebody_explained_does_not_come_back_until_it_is_another(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, now = one_fen_off(town, monkeypatch), town.desk.clock()
     with town.office.engine.begin() as connection:
         with pytest.raises(NotMatchableError):
             actions.match_case(
@@ -269,10 +274,7 @@ def test_a_difference_that_somebody_explained_does_not_come_back_until_it_is_ano
 def test_work_on_a_line_explains_nothing_about_the_balance(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    november(town, date(2026, 11, 9))
-    off_by_one(monkeypatch)
-    town.day(date(2026, 11, 10))
-    (about_balance,) = town.cases()
+    about_balance = one_fen_off(town, monkeypatch)
     clerk, now = town.people[0], town.desk.clock()
     with town.office.engine.begin() as connection:
         match_id = connection.scalar(

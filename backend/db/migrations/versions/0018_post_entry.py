@@ -11,9 +11,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    path = resources.files("backend.db.migrations") / "sql" / "0018_post_entry.sql"
+    folder = resources.files("backend.db.migrations") / "sql"
     guards.run(
-        path.read_text(encoding="utf-8"),
+        (folder / "0018_post_entry.sql").read_text(encoding="utf-8"),
+        (folder / "0018_sealing.sql").read_text(encoding="utf-8"),
         f"GRANT EXECUTE ON FUNCTION post_entry, seal_pending, seal_book TO {guards.APP};",
         # The sealer looks whether entries arrive.
         f"GRANT SELECT ON SEQUENCE journal_entry_entry_id_seq TO {guards.APP};",
